@@ -1,0 +1,136 @@
+import type { Readable } from 'node:stream';
+import type { StoredHead } from '../http/message.js';
+
+/**
+ * Where responses live. Streaming first and only; knows nothing of freshness or `Vary`. The contract suite in
+ * `test/contract/` runs over every implementation.
+ *
+ * What every store keeps:
+ * - a response is invisible before its `commit` and appears as a whole, head and body in one step;
+ * - a `ref` names one stored response and is its compare-and-set token: once it is replaced, freshened, removed or
+ *   invalidated, whatever still carries the old ref changes nothing;
+ * - a failure of the store is a miss, a decline or `undefined`, never an exception out of `lookup` or `commit`.
+ */
+export interface ResponseStore extends AsyncDisposable {
+  /** Every variant's head under a key, newest first; opens no body file. `[]` is the cheap answer for a key never seen. */
+  lookup(key: string): Promise<readonly StoredResponse[]>;
+  /** Starts to store a response. Nothing is visible until `commit`. */
+  create(key: string, head: StoredHead, options?: CreateOptions): EntryWriter;
+  /** Gives a stored response a new head (RFC 9111 §4.3.4); the body stays. `undefined` when `ref` is out of date. */
+  updateHead(ref: StoreRef, head: StoredHead, options?: UpdateOptions): Promise<StoredResponse | undefined>;
+  /** Removes one stored response. `false` when `ref` is out of date. */
+  remove(ref: StoreRef): Promise<boolean>;
+  /** Makes every response that the selector covers unusable, durably. Resolves to how many were covered. */
+  invalidate(selector: Selector): Promise<number>;
+  /** What is stored, in no particular order; opens no body. */
+  entries(selector?: Selector): AsyncIterable<StoredResponse>;
+  stats(): Promise<StoreStats>;
+  /** Resolves when everything committed, updated, removed or invalidated before the call is durable. */
+  flush(): Promise<void>;
+  /** Removes everything. */
+  clear(): Promise<void>;
+  /** Flushes, then releases every handle. Twice is fine; after it, lookups find nothing and writers decline. */
+  close(): Promise<void>;
+}
+
+/** Opaque to all but the store that made it. */
+export interface StoreRef {
+  readonly key: string;
+  readonly sequence: number;
+}
+
+export interface StoredResponse {
+  readonly ref: StoreRef;
+  readonly head: StoredHead;
+  /** Length of the body as stored by `write`, in bytes. */
+  readonly bodyBytes: number;
+  /** Which tier answered. */
+  readonly tier: 'memory' | 'disk';
+  /** The whole verified body, when the lookup read it along with the head. Shared: do not write to it. */
+  readonly inlineBody: Uint8Array | undefined;
+  /**
+   * The body, or the bytes `start` to `end` (inclusive, as `fs.createReadStream` counts) of it. Every byte is verified
+   * before it is handed out. Emits `ERR_CACHE_CORRUPT` or `ERR_CACHE_ACCESS` when it cannot be; a range outside the
+   * body is a `RangeError`, thrown.
+   */
+  openBody(options?: { readonly start?: number; readonly end?: number }): Readable;
+}
+
+export interface CreateOptions {
+  /** Stored responses that this one takes the place of, in the same step in which it becomes visible. */
+  readonly replaces?: readonly StoreRef[];
+  /** Length of the body if known (`Content-Length`); a body of another length is declined with `length-mismatch`. */
+  readonly expectedBytes?: number;
+  /** When it is useless even as stale, ms since the epoch: eviction may take it first. */
+  readonly expiresMs?: number;
+  readonly tags?: readonly string[];
+  /** Who is evicted last: higher stays longer. Default 0. */
+  readonly priority?: number;
+}
+
+export interface UpdateOptions {
+  readonly expiresMs?: number;
+}
+
+/** One response on its way in. Not for concurrent use; order of writes is the order of bytes. */
+export interface EntryWriter {
+  /**
+   * Takes the next bytes of the body; they are copied before it returns or never changed by the caller after.
+   * `false` asks the caller to wait for `ready()` (the disk is behind); what was passed is taken all the same.
+   */
+  write(chunk: Uint8Array): boolean;
+  /** Resolves when more bytes are welcome. */
+  ready(): Promise<void>;
+  /** Makes the response visible and durable. Never rejects. Only the first call of `commit` or `abort` counts. */
+  commit(options?: { readonly trailers?: readonly string[] }): Promise<CommitResult>;
+  /** Leaves no trace. Twice is fine, and after `commit` it does nothing. */
+  abort(): Promise<void>;
+  /**
+   * The body while it is being written: from `start` (default 0) to wherever it is, and on until `commit` ends it; `abort`
+   * destroys it with an error. May be called any number of times before `commit` or `abort`; a reader opened before
+   * goes on after. Memory is bounded however slow the reader is.
+   */
+  openBody(options?: { readonly start?: number }): Readable;
+}
+
+export type DeclineReason =
+  | 'too-large'
+  | 'length-mismatch'
+  | 'no-space'
+  | 'superseded'
+  | 'overloaded'
+  | 'unavailable'
+  | 'closed';
+
+export type CommitResult =
+  | { readonly outcome: 'stored'; readonly response: StoredResponse }
+  | { readonly outcome: 'declined'; readonly reason: DeclineReason };
+
+/** What an invalidation or a listing covers. */
+export type Selector =
+  | { readonly key: string }
+  /** Responses whose target URI starts with this. */
+  | { readonly prefix: string }
+  /** Responses whose target URI has this host (and port, if given). */
+  | { readonly host: string }
+  | { readonly tag: string };
+
+export interface StoreStats {
+  /** Stored responses that a lookup can find. */
+  readonly entries: number;
+  /** Bytes in use, as the file system counts them (disk) or as measured (memory). */
+  readonly bytes: number;
+  readonly maxBytes: number;
+  /** Monotonic counters since opening, by name: what they are is in `docs/stats.md`. */
+  readonly counters: Readonly<Record<string, number>>;
+}
+
+/** How a store tells of what it did on its own: the engine publishes it. */
+export type StoreEvent =
+  | { readonly type: 'evict'; readonly entries: number; readonly bytes: number }
+  | { readonly type: 'corrupt'; readonly key: string; readonly detail: string }
+  | { readonly type: 'error'; readonly error: Error }
+  /** The store can no longer keep anything; lookups miss and writers decline. */
+  | { readonly type: 'down'; readonly error: Error };
+
+export type StoreListener = (event: StoreEvent) => void;
