@@ -49,7 +49,7 @@ export async function answerOrdinary(
   if (response === undefined || response.body.from !== 'cache' || response.body.inline === undefined) return undefined;
   const { status, statusText, fields } = response.head;
   if (status < 200 || status > 299 || config.validateStatus?.(status) === false) return undefined;
-  const headers = headersOf(fields, []);
+  const headers = headersOf(fields);
   const decoded = await decode(response.body.inline, headers, config.decompress !== false);
   if (decoded === undefined) return undefined;
   return {

@@ -71,7 +71,7 @@ class Hop {
     this.#gate.onPresented?.(presented);
     const answer = this.#gate.cache.exchange(
       presented,
-      (conditional, kind) => (kind === 'own' ? this.#forward(conditional) : this.#forwardApart(presented, conditional)),
+      (fields, kind) => (kind === 'own' ? this.#forward(fields) : this.#forwardApart(presented, fields)),
       this.#gate.options,
     );
     answer.then(
@@ -120,9 +120,9 @@ class Hop {
     return true;
   }
 
-  async #forward(conditional: FieldLines): Promise<OriginResponse> {
+  async #forward(fields: FieldLines | undefined): Promise<OriginResponse> {
     if (!this.#leave()) throw new Error('the request was given up');
-    setFields(this.#request, conditional);
+    if (fields !== undefined) setFields(this.#request, fields);
     this.#carry();
     if (this.#heldEnd !== undefined) Reflect.apply(this.#request.end, this.#request, this.#heldEnd);
     const response = await this.#guard.response;
@@ -130,9 +130,9 @@ class Hop {
   }
 
   /** A request of its own to the same place, which the client does not see. */
-  #forwardApart(presented: Presented, conditional: FieldLines): Promise<OriginResponse> {
+  #forwardApart(presented: Presented, fields = presented.request.fields): Promise<OriginResponse> {
     const send = presented.request.url.startsWith('https:') ? https.request : http.request;
-    const headers = headersOf(presented.request.fields, conditional);
+    const headers = headersOf(fields);
     const { signal: _, ...options } = this.#options;
     return answerOf(send({ ...options, agent: this.#real, headers }));
   }

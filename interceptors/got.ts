@@ -7,6 +7,7 @@ import {
   type CacheResponse,
   checkChoice,
   type FieldLines,
+  type Forward,
   layChoices,
   type OriginResponse,
   type Presented,
@@ -81,8 +82,8 @@ class GotHop {
       this.#reject = reject;
     });
     const presented = presentedOf(url, native);
-    const forward = (conditional: FieldLines, kind: 'own' | 'separate') =>
-      kind === 'own' ? this.#forward(presented, conditional) : this.#forwardApart(presented, conditional);
+    const forward: Forward = (fields, kind) =>
+      kind === 'own' ? this.#forward(fields) : this.#forwardApart(fields ?? presented.request.fields);
     cache.exchange(presented, forward, choice).then(
       (response) => this.#answer(response),
       (error: unknown) => this.#fail(error),
@@ -111,10 +112,8 @@ class GotHop {
     else this.#guard.fail(error);
   }
 
-  async #forward(presented: Presented, conditional: FieldLines): Promise<OriginResponse> {
-    const request = await this.#issue(
-      conditional.length === 0 ? this.#native.headers : headersOf(presented.request.fields, conditional),
-    );
+  async #forward(fields: FieldLines | undefined): Promise<OriginResponse> {
+    const request = await this.#issue(fields === undefined ? this.#native.headers : headersOf(fields));
     const guard = new Guard(request, (response) => {
       this.#origin = originResponseOf(response);
     });
@@ -124,8 +123,8 @@ class GotHop {
     return this.#origin ?? originResponseOf(response);
   }
 
-  async #forwardApart(presented: Presented, conditional: FieldLines): Promise<OriginResponse> {
-    return answerOf(await this.#issue(headersOf(presented.request.fields, conditional)));
+  async #forwardApart(fields: FieldLines): Promise<OriginResponse> {
+    return answerOf(await this.#issue(headersOf(fields)));
   }
 
   async #issue(headers: NativeOptions['headers']): Promise<ClientRequest> {

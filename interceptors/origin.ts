@@ -28,21 +28,16 @@ export function fieldLinesOf(headers: OutgoingHttpHeaders | readonly string[]): 
   return lines;
 }
 
-/** Field lines as an object that a request can be made from; `overrides` take the place of lines of the same names. */
-export function headersOf(fields: FieldLines, overrides: FieldLines): Record<string, string | string[]> {
+/** Field lines as an object that a request can be made from. */
+export function headersOf(fields: FieldLines): Record<string, string | string[]> {
   const headers = new Map<string, { readonly name: string; readonly values: string[] }>();
-  const add = (lines: FieldLines): void => {
-    for (let position = 0; position < lines.length; position += 2) {
-      const [name = '', value = ''] = lines.slice(position, position + 2);
-      const known = headers.get(name.toLowerCase());
-      if (known === undefined) headers.set(name.toLowerCase(), { name, values: [value] });
-      else known.values.push(value);
-    }
-  };
-  add(fields);
-  for (let position = 0; position < overrides.length; position += 2)
-    headers.delete(overrides[position]?.toLowerCase() ?? '');
-  add(overrides);
+  for (let position = 0; position < fields.length; position += 2) {
+    const name = fields[position] ?? '';
+    const value = fields[position + 1] ?? '';
+    const known = headers.get(name.toLowerCase());
+    if (known === undefined) headers.set(name.toLowerCase(), { name, values: [value] });
+    else known.values.push(value);
+  }
   return Object.fromEntries(
     [...headers.values()].map(({ name, values }) => [name, values.length > 1 ? values : (values[0] ?? '')]),
   );
@@ -65,12 +60,14 @@ export function hasBody(fields: FieldLines): boolean {
   return false;
 }
 
-/** Sets fields on a request in place of those of the same names. What was rendered already cannot be changed. */
+/** Gives a request that is not sent yet other fields. What was rendered already cannot be changed. */
 export function setFields(request: ClientRequest, fields: FieldLines): void {
   if (request.headersSent) return;
-  for (let position = 0; position < fields.length; position += 2) {
-    const [name, value] = [fields[position], fields[position + 1]];
-    if (name !== undefined && value !== undefined) request.setHeader(name, value);
+  const wanted = headersOf(fields);
+  const names = new Set(Object.keys(wanted).map((name) => name.toLowerCase()));
+  for (const name of request.getHeaderNames()) if (!names.has(name)) request.removeHeader(name);
+  for (const [name, value] of Object.entries(wanted)) {
+    if (String(request.getHeader(name)) !== String(value)) request.setHeader(name, value);
   }
 }
 

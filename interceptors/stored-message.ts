@@ -8,6 +8,12 @@ const noSocket = null as unknown as Socket;
 
 type StoredBody = Extract<CacheResponse['body'], { from: 'cache' }>;
 
+/** How Node's parser hands over field lines: `headers` is made of them, by Node's rules, when it is first read. Not in the types. */
+function addHeaderLines(message: IncomingMessage, lines: string[]): void {
+  const parserFacing = message as unknown as { _addHeaderLines(lines: string[], count: number): void };
+  parserFacing._addHeaderLines(lines, lines.length);
+}
+
 /** A response out of the cache in the shape of Node's own, so that a client treats it like one off the wire. */
 export class StoredMessage extends IncomingMessage {
   /** What got reads `isFromCache` from. */
@@ -27,8 +33,7 @@ export class StoredMessage extends IncomingMessage {
     const [major = '1', minor = '1'] = head.httpVersion.split('.');
     this.httpVersionMajor = Number(major);
     this.httpVersionMinor = Number(minor);
-    // `headers` is made from these when it is first read.
-    this.rawHeaders = [...head.fields];
+    addHeaderLines(this, [...head.fields]);
   }
 
   override _read(): void {

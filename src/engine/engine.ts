@@ -1,4 +1,4 @@
-import { valueOf } from '../http/fields.js';
+import { fieldValueOf } from '../http/fields.js';
 import { cacheKeyOf } from '../http/key.js';
 import type { FieldLines } from '../http/message.js';
 import type { CompleteCacheOptions, CompleteRequestOptions } from '../options.js';
@@ -81,13 +81,13 @@ export class Engine implements EngineParts {
   }
 
   isMethodStored(method: string, options: CompleteRequestOptions): boolean {
-    return options.methods.includes(method);
+    return options.methods.includes(method) || (method === 'HEAD' && options.methods.includes('GET'));
   }
 
   /** What tells users apart: every one of them has a private cache of its own (RFC 9111 §3). */
   #credentialsOf(fields: FieldLines): string | undefined {
     if (this.options.shared) return undefined;
-    const values = this.options.credentialFields.map((name) => valueOf(fields, name) ?? null);
+    const values = this.options.credentialFields.map((name) => fieldValueOf(fields, name) ?? null);
     return values.every((value) => value === null) ? undefined : JSON.stringify(values);
   }
 

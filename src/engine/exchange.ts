@@ -1,5 +1,6 @@
 import { publish } from '../diagnostics.js';
 import { assertNever } from '../errors.js';
+import { fieldValueOf, hasField, withFields } from '../http/fields.js';
 import type { FieldLines, RequestHead, StoredHead } from '../http/message.js';
 import type { CompleteRequestOptions } from '../options.js';
 import { decideInvalidation } from '../semantics/decide-invalidation.js';
@@ -8,6 +9,7 @@ import { decideStorage } from '../semantics/decide-storage.js';
 import { decideValidation } from '../semantics/decide-validation.js';
 import type { ForwardReason, Exchange as OriginExchange, RequestDecision, Rules } from '../semantics/decisions.js';
 import { present } from '../semantics/present.js';
+import { validationFields } from '../semantics/validators.js';
 import { variantsReplacedBy } from '../semantics/variants.js';
 import type { StoredResponse } from '../store/contract.js';
 import type { EngineParts } from './engine.js';
@@ -89,7 +91,7 @@ export class Exchange {
           reason: decision.detail,
         });
       case 'forward':
-        return this.#fetch(decision.reason, decision.detail);
+        return this.#fetch(decision);
       case 'validate':
         return this.#validate(decision);
       default:
@@ -113,11 +115,11 @@ export class Exchange {
     });
   }
 
-  async #fetch(reason: ForwardReason, detail?: string): Promise<CacheResponse> {
+  async #fetch({ reason, detail, fields }: Extract<RequestDecision, { action: 'forward' }>): Promise<CacheResponse> {
     publish('miss', { request: this.#request, key: this.#key, reason });
     try {
-      const received = await this.#send([], 'own');
-      return this.#receive(received, 'miss', reason, detail);
+      const sent = fields === undefined ? undefined : withFields(this.#request.fields, fields);
+      return await this.#receive(await this.#send(sent, 'own'), 'miss', reason, detail);
     } catch (error) {
       this.#endFlight({ kind: 'look-again' });
       throw error;
@@ -130,7 +132,7 @@ export class Exchange {
     let received: Received | undefined;
     let failure: unknown;
     try {
-      received = await this.#send(decision.conditional, 'own');
+      received = await this.#send(validationFields(this.#request.fields, decision.conditional), 'own');
     } catch (error) {
       failure = error;
     }
@@ -162,13 +164,14 @@ export class Exchange {
       case 'refetch':
         received?.origin.body.discard();
         await this.#engine.store.remove(stored.ref);
-        return this.#receive(await this.#send([], 'separate'), 'updated', decision.reason, 'validator-mismatch');
+        return this.#receive(await this.#send(undefined, 'separate'), 'updated', decision.reason, 'validator-mismatch');
       case 'replace':
       case 'fail':
         if (received === undefined) {
           this.#endFlight({ kind: 'look-again' });
           throw failure;
         }
+        if (verdict.action === 'replace' && verdict.isOutdated) await this.#engine.store.remove(stored.ref);
         return this.#receive(received, verdict.action === 'replace' ? 'updated' : 'miss', decision.reason);
       default:
         return assertNever(verdict);
@@ -248,13 +251,13 @@ export class Exchange {
 
   async #bypass(): Promise<CacheResponse> {
     const reason = this.#engine.isMethodStored(this.#request.method, this.#options) ? 'bypass' : 'method';
-    const received = await this.#send([], 'own');
+    const received = await this.#send(undefined, 'own');
     return this.#receive(received, 'bypass', reason);
   }
 
   #validateInBackground(stored: StoredResponse, conditional: FieldLines): void {
     this.#engine.background.once(`validate ${stored.ref.sequence} ${this.#key}`, async () => {
-      const received = await this.#send(conditional, 'separate');
+      const received = await this.#send(validationFields(this.#request.fields, conditional), 'separate');
       const verdict = decideValidation(this.#request, stored.head, received, this.#rules, this.#engine.nowMs());
       if (verdict.action === 'freshen') {
         received.origin.body.discard();
@@ -273,12 +276,12 @@ export class Exchange {
     });
   }
 
-  async #send(conditional: FieldLines, kind: 'own' | 'separate'): Promise<Received> {
+  async #send(fields: FieldLines | undefined, kind: 'own' | 'separate'): Promise<Received> {
     const { beforeForward } = this.#engine.options;
     // Without a hook the client's own request goes out in the turn in which it was made.
     if (beforeForward !== undefined) await beforeForward(this.#request);
     const requestTimeMs = this.#engine.nowMs();
-    const origin = await this.#forward(conditional, kind);
+    const origin = await this.#forward(fields, kind);
     return { origin, response: origin.head, requestTimeMs, responseTimeMs: this.#engine.nowMs() };
   }
 
@@ -341,7 +344,7 @@ export class Exchange {
   }
 
   #respondStored(stored: StoredResponse, head: StoredHead, ageSeconds: number, info: CacheInfo): CacheResponse {
-    const presentation = present(this.#request, head, stored.bodyBytes, ageSeconds, this.#rules);
+    const presentation = present(this.#request, head, stored.bodyBytes, ageSeconds);
     return respondStored(this.#engine.statusName, presentation, stored, {
       ...info,
       storedAtMs: head.responseTimeMs,
@@ -399,15 +402,9 @@ function isPartial(request: RequestHead): boolean {
   return request.fields.some((name, position) => position % 2 === 0 && /^(?:range|if-)/i.test(name));
 }
 
-/** The `Content-Length` of a body that has one framing it. */
-function lengthOf(origin: OriginResponse): number | undefined {
-  const { fields } = origin.head;
-  let length: number | undefined;
-  for (let position = 0; position < fields.length; position += 2) {
-    const name = fields[position]?.toLowerCase();
-    if (name === 'transfer-encoding') return undefined;
-    const value = fields[position + 1] ?? '';
-    if (name === 'content-length' && /^\d{1,15}$/.test(value)) length = Number(value);
-  }
-  return length;
+/** The `Content-Length` of a body that it frames. */
+function lengthOf({ head }: OriginResponse): number | undefined {
+  if (hasField(head.fields, 'transfer-encoding')) return undefined;
+  const length = fieldValueOf(head.fields, 'content-length') ?? '';
+  return /^\d{1,15}$/.test(length) ? Number(length) : undefined;
 }

@@ -12,11 +12,11 @@ export interface OriginResponse {
 }
 
 /**
- * How the engine reaches the origin, supplied by an interceptor for one request. `conditional` are fields to set on the request;
- * they take the place of the client's own of the same name. The first call that is not `background` is the client's own request;
- * every other one is a request of its own, which the client does not see. Rejects with what the client would have thrown.
+ * How the engine reaches the origin, supplied by an interceptor for one request. `fields` are the field lines to send in place of
+ * the client's, if anything is to be different. `own` is the client's own request and comes at most once; `separate` is one that the
+ * client does not see. Rejects with what the client would have thrown.
  */
-export type Forward = (conditional: FieldLines, kind: 'own' | 'separate') => Promise<OriginResponse>;
+export type Forward = (fields: FieldLines | undefined, kind: 'own' | 'separate') => Promise<OriginResponse>;
 
 /** What an answer has to do with the cache. */
 export interface CacheInfo {
