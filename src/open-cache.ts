@@ -2,7 +2,7 @@ import { Cache } from './cache.js';
 import { publish } from './diagnostics.js';
 import { type CacheOptions, completeCacheOptions } from './options.js';
 import type { StoreEvent } from './store/contract.js';
-import { openDiskStore } from './store/disk-store.js';
+import { openDiskStore } from './store/disk-open.js';
 
 /**
  * Opens a cache on a directory, made if missing. Resolves when it can be used; nothing else has to be awaited.
