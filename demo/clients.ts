@@ -2,7 +2,7 @@ import axios from 'axios';
 import got from 'got';
 import type { Cache } from 'offloop';
 import { cacheAxios } from 'offloop/axios';
-import { cacheGot } from 'offloop/got';
+import { cacheGot, cacheInfoOf } from 'offloop/got';
 
 export const CLIENT_NAMES = ['axios', 'got'] as const;
 export type ClientName = (typeof CLIENT_NAMES)[number];
@@ -40,6 +40,6 @@ function gotGet(cache: Cache | undefined): Get {
       responseType: 'buffer',
       ...(validate && { context: { cache: { mode: 'no-cache' as const } } }),
     });
-    return { status: response.statusCode, body: response.body, cacheStatus: response.cacheInfo?.status ?? 'none' };
+    return { status: response.statusCode, body: response.body, cacheStatus: cacheInfoOf(response)?.status ?? 'none' };
   };
 }
