@@ -38,6 +38,8 @@ interface Attachment {
   readonly implied: ImpliedFields;
 }
 
+const impliedNames = ['User-Agent', 'Accept-Encoding'];
+
 const attachments = new WeakMap<object, Attachment>();
 
 /**
@@ -113,13 +115,15 @@ async function askThroughGate(
   implied: ImpliedFields,
 ): Promise<AxiosResponse> {
   let info: CacheInfo | undefined;
+  // The adapter writes what it adds into the user's fields.
+  const isOwn = new Set(impliedNames.filter((name) => config.headers.has(name)));
   const gate = {
     cache,
     options: choice,
     onAnswer: (answer: CacheInfo) => {
       info = answer;
     },
-    onPresented: (presented: Presented) => learnImplied(config, presented, implied),
+    onPresented: (presented: Presented) => learnImplied(isOwn, presented, implied),
   };
   const own = Object.getOwnPropertyDescriptors(config);
   config.httpAgent = gateAgent(config.httpAgent ?? http.globalAgent, gate);
@@ -149,11 +153,11 @@ const isResponse = (value: unknown): value is AxiosResponse =>
   typeof value === 'object' && value !== null && 'status' in value;
 
 /** The fields that axios's adapter adds by itself, seen on a request that went through it: `Vary` may name them. */
-function learnImplied(config: InternalAxiosRequestConfig, presented: Presented, implied: ImpliedFields): void {
+function learnImplied(isOwn: ReadonlySet<string>, presented: Presented, implied: ImpliedFields): void {
   const { fields } = presented.request;
-  for (const name of ['accept-encoding', 'user-agent']) {
-    if (config.headers.has(name)) continue;
-    const position = fields.findIndex((field, index) => index % 2 === 0 && field.toLowerCase() === name);
+  for (const name of impliedNames) {
+    if (isOwn.has(name)) continue;
+    const position = fields.findIndex((field, index) => index % 2 === 0 && field.toLowerCase() === name.toLowerCase());
     const value = position === -1 ? undefined : fields[position + 1];
     if (value !== undefined) implied.set(name, value);
   }
