@@ -74,8 +74,8 @@ export class Origin implements AsyncDisposable {
   }
 
   /** Resolves when the next request has come. */
-  async visited(): Promise<void> {
-    await once(this.server, 'request');
+  async visited(signal?: AbortSignal): Promise<void> {
+    await once(this.server, 'request', { signal });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -190,9 +190,11 @@ async function perform<Client>(
   let leader: Promise<void> | undefined;
   if (mode === 'collapsed' && options !== undefined) {
     for (const one of origins) one.hold();
-    const visited = Promise.race(origins.map((one) => one.visited()));
+    const started = new AbortController();
+    const visits = origins.map((one) => one.visited(started.signal).catch(() => undefined));
     leader = prime().catch(() => undefined);
-    await visited;
+    await Promise.race([...visits, leader]);
+    started.abort();
     bench.onEvent = (name) => {
       if (name === 'collapse') for (const one of origins) one.release();
     };
