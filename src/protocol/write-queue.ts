@@ -245,25 +245,25 @@ export class WriteQueue {
     const { apply } = this.#options;
     for (const [i, { usedBytes, units }] of logs.entries()) {
       const buffer = answer.buffers[i];
-      const place = answer.logs[i];
-      if (buffer === undefined || place === undefined) throw new Error('the writer answered for another batch');
-      if (place.outcome === 'failed') {
-        for (const { settle } of units) settle(place);
+      const answered = answer.logs[i];
+      if (buffer === undefined || answered === undefined) throw new Error('the writer answered for another batch');
+      if (answered.outcome === 'failed') {
+        for (const { settle } of units) settle(answered);
         continue;
       }
-      const segment = { writer: this.#session.writer, number: place.segment };
-      if (place.segment >= this.#session.nextSegment) {
-        this.#session = { ...this.#session, nextSegment: place.segment + 1 };
+      const segment = { writer: this.#session.writer, number: answered.segment };
+      if (answered.segment >= this.#session.nextSegment) {
+        this.#session = { ...this.#session, nextSegment: answered.segment + 1 };
       }
       const view = new DataView(buffer, 0, usedBytes);
       let at = 0;
       for (const { records, settle } of units) {
-        let applied: Applied = { slot: -1, removed: 0 };
+        let applied: Applied = { place: undefined, removed: 0 };
         for (let i = 0; i < records; i += 1) {
           const header = readHeader(view, at);
           if (header === undefined) throw new Error('a slab came back damaged');
-          const { slot, removed } = apply(header, segment, place.offset + at);
-          applied = { slot, removed: applied.removed + removed };
+          const last = apply(header, segment, answered.offset + at);
+          applied = { place: last.place, removed: applied.removed + last.removed };
           at += header.recordBytes;
         }
         settle({ outcome: 'written', applied });

@@ -54,6 +54,7 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
   #onFinished: ((answer: BodyAnswer) => void) | undefined;
   #refused: DeclineReason | undefined;
   #result: Promise<CommitResult> | undefined;
+  #isQueued = false;
   #isComplete = false;
   #failure: Error | undefined;
   #watchers: (() => void)[] = [];
@@ -100,9 +101,9 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
     return createRunningStream(this, options.start ?? 0);
   }
 
-  /** Stores nothing, whatever comes; readers go on. After `commit` it is too late. */
+  /** Stores nothing, whatever comes; readers go on. Too late once its record is queued: then the log's order decides. */
   supersede(reason: 'superseded' | 'closed'): void {
-    if (this.#result === undefined) this.#refuse(reason);
+    if (!this.#isQueued) this.#refuse(reason);
   }
 
   get isComplete(): boolean {
@@ -180,6 +181,7 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
   async #store(head: StoredHead, bytes: number): Promise<CommitResult> {
     const file = this.#file;
     if (file === undefined) {
+      this.#isQueued = true;
       return this.#host.commit(this.key, head, this.options, { place: 'memory', chunks: this.#window.chunks, bytes });
     }
     const answer = await new Promise<BodyAnswer>((resolve) => {
@@ -191,6 +193,7 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
     // From here on the space belongs to the record.
     this.#reserve(fileCostOf(bytes) - this.#reservedBytes);
     this.#reservedBytes = 0;
+    this.#isQueued = true;
     return this.#host.commit(this.key, head, this.options, { place: 'file', file, bytes, crcs: answer.crcs });
   }
 
@@ -210,7 +213,7 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
   #refuse(reason: DeclineReason): void {
     if (this.#refused !== undefined) return;
     this.#refused = reason;
-    if (this.#file !== undefined) this.#host.queue.abandonBody(this.#file);
+    if (this.#file !== undefined && !this.#isQueued) this.#host.queue.abandonBody(this.#file);
     this.#reserve(-this.#reservedBytes);
     this.#hold();
   }

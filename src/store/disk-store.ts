@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { type Applied, DiskIndex, type SegmentName } from '../disk/index-table.js';
+import { type Applied, DiskIndex, type LogPlace, type SegmentName } from '../disk/index-table.js';
 import { filterHashOf, hashOfKey } from '../disk/key-hash.js';
 import {
   bodyPlaces,
@@ -161,8 +161,8 @@ export class DiskStore implements ResponseStore, WriterHost {
           : header.bodyOffset,
       },
     });
-    if (result.outcome === 'failed' || result.applied.slot < 0) return undefined;
-    return this.#responseAt(result.applied.slot, ref.key, head, header.rawBytes);
+    if (result.outcome === 'failed' || result.applied.place === undefined) return undefined;
+    return this.#responseAt(result.applied.place, ref.key, head, header.rawBytes);
   }
 
   async remove(ref: StoreRef): Promise<boolean> {
@@ -180,7 +180,12 @@ export class DiskStore implements ResponseStore, WriterHost {
       if (matches({ key, url: head.url, tags: options.tags ?? [] })) writer.supersede('superseded');
     }
     if ('key' in selector) {
-      const result = await this.#records.note({ type: recordTypes.keyInvalidated, hash: hashOfKey(selector.key) });
+      const hash = hashOfKey(selector.key);
+      const leaving: number[] = [];
+      for (let slot = this.#index.find(hash); slot >= 0; slot = this.#index.nextOf(slot)) {
+        leaving.push(this.#index.sequenceOf(slot));
+      }
+      const result = await this.#records.note({ type: recordTypes.keyInvalidated, hash }, leaving);
       return result.outcome === 'written' ? result.applied.removed : 0;
     }
     await this.flush();
@@ -221,7 +226,8 @@ export class DiskStore implements ResponseStore, WriterHost {
   async clear(): Promise<void> {
     if (this.#closing !== undefined) return;
     for (const writer of this.#writers) writer.supersede('superseded');
-    await this.#records.note({ type: recordTypes.cleared });
+    await this.#records.noteCleared();
+    this.#makeRoom();
   }
 
   close(): Promise<void> {
@@ -305,7 +311,9 @@ export class DiskStore implements ResponseStore, WriterHost {
       if (isFile) this.#giveBack(body.file, body.bytes);
       return { outcome: 'declined', reason: this.reasonOf(result.failure) };
     }
-    return { outcome: 'stored', response: this.#responseAt(result.applied.slot, key, head, body.bytes) };
+    const { place } = result.applied;
+    if (place === undefined) return { outcome: 'declined', reason: 'superseded' };
+    return { outcome: 'stored', response: this.#responseAt(place, key, head, body.bytes) };
   }
 
   async #close(): Promise<void> {
@@ -320,7 +328,7 @@ export class DiskStore implements ResponseStore, WriterHost {
     this.#space.settle(segment, ordinal, header.recordBytes);
     // What is freshened may have been evicted along with its file while the new head was on its way.
     const isHeadOnly = header.type === recordTypes.freshened && header.place === bodyPlaces.file;
-    if (isHeadOnly && this.#index.slotOf(header.hash, header.replaces) < 0) return { slot: -1, removed: 0 };
+    if (isHeadOnly && this.#index.slotOf(header.hash, header.replaces) < 0) return { place: undefined, removed: 0 };
     const applied = this.#index.apply(header, ordinal, offset);
     this.#freeFiles();
     return applied;
@@ -368,15 +376,11 @@ export class DiskStore implements ResponseStore, WriterHost {
   }
 
   #placeOf(slot: number): RecordPlace {
-    const index = this.#index;
-    const ordinal = index.segmentOf(slot);
-    return {
-      ordinal,
-      segment: index.segmentAt(ordinal) ?? { writer: 0, number: 0 },
-      offset: index.offsetOf(slot),
-      recordBytes: index.recordBytesOf(slot),
-      sequence: index.sequenceOf(slot),
-    };
+    return this.#named(this.#index.placeOf(slot));
+  }
+
+  #named(place: LogPlace): RecordPlace {
+    return { ...place, segment: this.#index.segmentAt(place.ordinal) ?? { writer: 0, number: 0 } };
   }
 
   async #read(slot: number, key: string): Promise<StoredResponse | undefined> {
@@ -426,8 +430,8 @@ export class DiskStore implements ResponseStore, WriterHost {
   }
 
   /** What was just stored: read again only if somebody wants its body. */
-  #responseAt(slot: number, key: string, head: StoredHead, bodyBytes: number): StoredResponse {
-    const place = this.#placeOf(slot);
+  #responseAt(at: LogPlace, key: string, head: StoredHead, bodyBytes: number): StoredResponse {
+    const place = this.#named(at);
     const onCorrupt = (detail: string): void => this.#settings.onEvent({ type: 'corrupt', key, detail });
     const open = async () => {
       const record = await readRecord(this.#files, place);
