@@ -23,7 +23,7 @@ for (const [admission, maxMemoryBytes] of [
   storeContract(
     `tiered store that admits ${admission}, ${maxMemoryBytes} bytes of memory`,
     async () => ({ open: open(admission, maxMemoryBytes), remove: async () => {} }),
-    { test: tiered, isDurable: false },
+    { test: tiered, isDurable: false, seeds: [1, 2, 3, 4, 5, 6, 7, 8] },
   );
 }
 
