@@ -103,7 +103,7 @@ class GotHop {
     const message = stream as IncomingMessage;
     addFields(message, head.fields.slice(message.rawHeaders.length));
     Object.assign(message, { cacheInfo: info });
-    if (body.tap === this.#origin?.body) this.#guard?.deliver(message);
+    if (body.tap === this.#origin?.body) this.#guard?.deliver(message, body.tap);
     else this.#guard?.substitute(message);
   }
 
