@@ -40,7 +40,13 @@ export interface Rules {
 export type ForwardReason = 'bypass' | 'method' | 'uri-miss' | 'vary-miss' | 'miss' | 'request' | 'stale' | 'partial';
 
 export type RequestDecision =
-  | { readonly action: 'forward'; readonly reason: ForwardReason; readonly detail?: string }
+  | {
+      readonly action: 'forward';
+      readonly reason: ForwardReason;
+      readonly detail?: string;
+      /** Fields to set on the request that goes out (modes `reload` and `no-store` speak to the caches on the way). */
+      readonly fields?: FieldLines;
+    }
   | {
       readonly action: 'reuse';
       /** Which of the stored heads that were given. */
@@ -55,7 +61,10 @@ export type RequestDecision =
   | {
       readonly action: 'validate';
       readonly index: number;
-      /** Fields to set on the request that goes out; they take the place of the client's own of the same name. */
+      /**
+       * Fields for the request that goes out: `validationFields` puts them in the place of the client's own conditions.
+       * Empty when there is no validator to ask with; the stored response may then still stand in for an error.
+       */
       readonly conditional: FieldLines;
       readonly reason: ForwardReason;
     }
@@ -89,10 +98,13 @@ export type StorageRefusal =
   | 'no-use';
 
 export type ValidationDecision =
-  /** A 304 for this stored response: the body stays. */
+  /** A 304 for this stored response: the body stays. When `useUntilMs` is past, it answers this request and is forgotten. */
   | { readonly action: 'freshen'; readonly head: StoredHead; readonly useUntilMs: number }
-  /** A full answer: decide storage, and answer with it. */
-  | { readonly action: 'replace' }
+  /**
+   * A full answer: decide storage, and answer with it. `isOutdated`: it is not stored in the place of the old one (it
+   * answers HEAD), and yet shows that the old one is to be invalidated.
+   */
+  | { readonly action: 'replace'; readonly isOutdated?: true }
   /** Error, and the stored response may stand in (RFC 5861 §4). */
   | { readonly action: 'reuse-stale'; readonly ageSeconds: number; readonly ttlSeconds: number }
   /** A 304 for some other response: ask again without conditions, and forget the stored one. */

@@ -1,0 +1,44 @@
+import type { RequestHead, StoredHead } from '../http/message.js';
+import { matchesSelecting, varyOf } from '../http/vary.js';
+import type { Rules } from './decisions.js';
+import { dateOf } from './freshness.js';
+import { viewResponse } from './views.js';
+
+export type Selection =
+  | { readonly kind: 'selected'; readonly index: number; readonly head: StoredHead }
+  | { readonly kind: 'none'; readonly reason: 'uri-miss' | 'vary-miss' };
+
+/** The stored response that a request selects (RFC 9111 §4, §4.1): of several the most recent one. */
+export function selectStored(request: RequestHead, stored: readonly StoredHead[], rules: Rules): Selection {
+  let selected: { readonly kind: 'selected'; readonly index: number; readonly head: StoredHead } | undefined;
+  let reason: 'uri-miss' | 'vary-miss' = 'uri-miss';
+  for (const [index, head] of stored.entries()) {
+    if (!mayAnswer(head.method, request.method)) continue;
+    if (!matches(request, head, rules)) {
+      reason = 'vary-miss';
+      continue;
+    }
+    if (selected === undefined || isNewer(head, selected.head)) selected = { kind: 'selected', index, head };
+  }
+  return selected ?? { kind: 'none', reason };
+}
+
+function mayAnswer(storedMethod: string, method: string): boolean {
+  return storedMethod === method || (method === 'HEAD' && storedMethod === 'GET');
+}
+
+function matches(request: RequestHead, head: StoredHead, rules: Rules): boolean {
+  const names = varyOf(head.fields);
+  if (names === '*') return rules.mode === 'ignore-rules';
+  return names.length === 0 || matchesSelecting(names, head.selecting, request.fields);
+}
+
+/** By Date (RFC 9111 §4); of the same second, by receipt. */
+function isNewer(one: StoredHead, other: StoredHead): boolean {
+  const difference = originated(one) - originated(other);
+  return difference === 0 ? one.responseTimeMs > other.responseTimeMs : difference > 0;
+}
+
+function originated(head: StoredHead): number {
+  return dateOf(viewResponse(head.fields, []), head.responseTimeMs);
+}
