@@ -10,6 +10,7 @@
  * - `ERR_CACHE_FORMAT`: the directory holds something that is not ours, or is of another format version.
  * - `ERR_CACHE_LOCKED`: another process owns the directory.
  * - `ERR_CACHE_CORRUPT`: stored bytes do not match their checksum.
+ * - `ERR_CACHE_ABORTED`: the response was abandoned while it was being stored, so its body has no end.
  * - `ERR_CACHE_WORKER`: the worker thread died, or did not answer.
  */
 export type CacheErrorCode =
@@ -21,6 +22,7 @@ export type CacheErrorCode =
   | 'ERR_CACHE_FORMAT'
   | 'ERR_CACHE_LOCKED'
   | 'ERR_CACHE_CORRUPT'
+  | 'ERR_CACHE_ABORTED'
   | 'ERR_CACHE_WORKER';
 
 /** The one error class of this package. Tell its kinds apart by `code`, never by the message. */

@@ -7,12 +7,14 @@ import type { StoredHead } from '../http/message.js';
  *
  * What every store keeps:
  * - a response is invisible before its `commit` and appears as a whole, head and body in one step;
+ * - a response that is on its way in (`create` to `commit`) while something that covers it is invalidated or cleared is
+ *   declined with `superseded`: what it holds may be from before;
  * - a `ref` names one stored response and is its compare-and-set token: once it is replaced, freshened, removed or
  *   invalidated, whatever still carries the old ref changes nothing;
  * - a failure of the store is a miss, a decline or `undefined`, never an exception out of `lookup` or `commit`.
  */
 export interface ResponseStore extends AsyncDisposable {
-  /** Every variant's head under a key, newest first; opens no body file. `[]` is the cheap answer for a key never seen. */
+  /** Every variant's head under a key, last committed first; opens no body file. `[]` is the cheap answer for a key never seen. */
   lookup(key: string): Promise<readonly StoredResponse[]>;
   /** Starts to store a response. Nothing is visible until `commit`. */
   create(key: string, head: StoredHead, options?: CreateOptions): EntryWriter;
@@ -36,6 +38,7 @@ export interface ResponseStore extends AsyncDisposable {
 /** Opaque to all but the store that made it. */
 export interface StoreRef {
   readonly key: string;
+  /** A safe integer; not negative in a store that is to be a tier of another. */
   readonly sequence: number;
 }
 
@@ -51,7 +54,7 @@ export interface StoredResponse {
   /**
    * The body, or the bytes `start` to `end` (inclusive, as `fs.createReadStream` counts) of it. Every byte is verified
    * before it is handed out. Emits `ERR_CACHE_CORRUPT` or `ERR_CACHE_ACCESS` when it cannot be; a range outside the
-   * body is a `RangeError`, thrown.
+   * body is a `RangeError`, thrown. The chunks are the reader's own: writing over them spoils nothing.
    */
   openBody(options?: { readonly start?: number; readonly end?: number }): Readable;
 }
@@ -66,6 +69,8 @@ export interface CreateOptions {
   readonly tags?: readonly string[];
   /** Who is evicted last: higher stays longer. Default 0. */
   readonly priority?: number;
+  /** Whether the memory tier takes it as well; for stores that have one. */
+  readonly admission?: 'always' | 'auto' | 'never';
 }
 
 export interface UpdateOptions {
@@ -88,7 +93,8 @@ export interface EntryWriter {
   /**
    * The body while it is being written: from `start` (default 0) to wherever it is, and on until `commit` ends it; `abort`
    * destroys it with an error. May be called any number of times before `commit` or `abort`; a reader opened before
-   * goes on after. Memory is bounded however slow the reader is.
+   * goes on after. Memory is bounded however slow the reader is: where the body is kept nowhere (too large, declined),
+   * one that is far behind is destroyed with an error. A body of the wrong length never ends: its readers fail.
    */
   openBody(options?: { readonly start?: number }): Readable;
 }

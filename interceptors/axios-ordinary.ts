@@ -1,0 +1,168 @@
+import { promisify } from 'node:util';
+import zlib from 'node:zlib';
+import type { AxiosInstance, AxiosResponse, InternalAxiosRequestConfig } from 'axios';
+import type { Cache, Presented, RequestOptions } from '../src/index.js';
+import { headersOf } from './origin.js';
+
+/** Fields that axios's adapter adds where the user set none: lower-case name to value. */
+export type ImpliedFields = Map<string, string>;
+
+const bodyTypes: readonly unknown[] = [undefined, null, '', 'json', 'text', 'arraybuffer'];
+const proxyVariables = ['http_proxy', 'https_proxy', 'all_proxy', 'HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY'];
+
+/**
+ * May a fresh stored response be answered right here, without the client's HTTP layer? Only if nothing that the user asked for happens
+ * in that layer. All else goes the long way, through the gate.
+ */
+export function isOrdinary(config: InternalAxiosRequestConfig): boolean {
+  return (
+    config.method?.toUpperCase() === 'GET' &&
+    config.data === undefined &&
+    bodyTypes.includes(config.responseType) &&
+    config.onDownloadProgress === undefined &&
+    config.onUploadProgress === undefined &&
+    config.maxRate === undefined &&
+    (config.maxContentLength ?? -1) === -1 &&
+    config.auth === undefined &&
+    !config.socketPath &&
+    !config.transport &&
+    (config.httpVersion === undefined || config.httpVersion === 1) &&
+    !config.headers.has('range') &&
+    !config.headers.has('host') &&
+    !config.signal?.aborted &&
+    (config.proxy === false || (!config.proxy && proxyVariables.every((name) => process.env[name] === undefined)))
+  );
+}
+
+/** A fresh stored response as axios would have made it of the same bytes off the wire; `undefined` if there is none. */
+export async function answerOrdinary(
+  instance: Pick<AxiosInstance, 'getUri'>,
+  cache: Cache,
+  config: InternalAxiosRequestConfig,
+  choice: RequestOptions | undefined,
+  implied: ImpliedFields,
+): Promise<AxiosResponse | undefined> {
+  const url = urlOf(instance, config);
+  // Until a request has gone the long way, it is not known what axios adds by itself.
+  if (url === undefined || implied.size === 0) return undefined;
+  // As axios's adapter does it; it shows in `response.config`.
+  for (const [name, value] of implied) config.headers.set(name, value, false);
+  const response = await cache.reuse(presentedOf(config, url), choice);
+  if (response === undefined || response.body.from !== 'cache' || response.body.inline === undefined) return undefined;
+  const { status, statusText, fields } = response.head;
+  if (status < 200 || status > 299 || config.validateStatus?.(status) === false) return undefined;
+  const headers = headersOf(fields);
+  const decoded = await decode(response.body.inline, headers, config.decompress !== false);
+  if (decoded === undefined) return undefined;
+  return {
+    data: convert(decoded, config),
+    status,
+    statusText,
+    headers: headersLike(config, lowerCased(headers)),
+    config,
+    request: requestLike(url),
+    cached: true,
+    cacheInfo: response.info,
+  };
+}
+
+function urlOf(instance: Pick<AxiosInstance, 'getUri'>, config: InternalAxiosRequestConfig): URL | undefined {
+  const { baseURL, params, paramsSerializer, url = '', allowAbsoluteUrls } = config;
+  const full = baseURL
+    ? instance.getUri({
+        baseURL,
+        url,
+        params: undefined,
+        ...(allowAbsoluteUrls !== undefined && { allowAbsoluteUrls }),
+      })
+    : url;
+  if (!URL.canParse(full)) return undefined;
+  const parsed = new URL(full);
+  if ((parsed.protocol !== 'http:' && parsed.protocol !== 'https:') || parsed.username || parsed.password)
+    return undefined;
+  if (params === undefined || params === null) return parsed;
+  const path = instance.getUri({
+    baseURL: '',
+    url: parsed.pathname + parsed.search,
+    params,
+    ...(paramsSerializer !== undefined && { paramsSerializer }),
+  });
+  const withParams = new URL(parsed.origin + path);
+  // What a URL object would write differently goes out as axios wrote it.
+  return withParams.pathname + withParams.search === path ? withParams : undefined;
+}
+
+function presentedOf(config: InternalAxiosRequestConfig, url: URL): Presented {
+  const fields: string[] = ['host', url.host];
+  for (const [name, value] of Object.entries(config.headers)) {
+    if (value !== null && value !== undefined && value !== false) fields.push(name, String(value));
+  }
+  return { request: { method: 'GET', url: url.origin + url.pathname + url.search, fields }, hasBody: false };
+}
+
+const unzip = promisify(zlib.unzip);
+const brotli = promisify(zlib.brotliDecompress);
+const sync = { finishFlush: zlib.constants.Z_SYNC_FLUSH };
+const brotliSync = { finishFlush: zlib.constants.BROTLI_OPERATION_FLUSH };
+
+/** Undoes the content coding on libuv's threads, and takes the field off, as axios does. `undefined`: let axios do it. */
+async function decode(
+  body: Uint8Array,
+  headers: Record<string, string | string[]>,
+  isWanted: boolean,
+): Promise<Buffer | undefined> {
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  const name = Object.keys(headers).find((field) => field.toLowerCase() === 'content-encoding');
+  if (name === undefined || !isWanted) return bytes;
+  const coding = String(headers[name]).toLowerCase();
+  delete headers[name];
+  try {
+    switch (coding) {
+      case 'gzip':
+      case 'x-gzip':
+        return await unzip(bytes, sync);
+      case 'br':
+        return await brotli(bytes, brotliSync);
+      default:
+        return undefined;
+    }
+  } catch {
+    return undefined;
+  }
+}
+
+function convert(bytes: Buffer, config: InternalAxiosRequestConfig): unknown {
+  // The stored bytes are shared: what a user may write to is a copy.
+  if (config.responseType === 'arraybuffer') return Buffer.from(bytes);
+  // Also names of encodings that Node does not know come here; then Node throws, as it does under axios.
+  const encoding = config.responseEncoding as BufferEncoding | undefined;
+  const text = bytes.toString(encoding);
+  const mayHaveMark = !encoding || encoding.toLowerCase() === 'utf8';
+  return mayHaveMark && text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+}
+
+/** `set-cookie` is a list on Node's messages, whatever its length; other repeated fields are joined. */
+function lowerCased(headers: Record<string, string | string[]>): Record<string, string | string[]> {
+  const result: Record<string, string | string[]> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    const lower = name.toLowerCase();
+    if (lower === 'set-cookie') result[lower] = Array.isArray(value) ? value : [value];
+    else result[lower] = Array.isArray(value) ? value.join(', ') : value;
+  }
+  return result;
+}
+
+/** In the class of headers that this copy of axios uses. */
+function headersLike(
+  config: InternalAxiosRequestConfig,
+  headers: Record<string, string | string[]>,
+): AxiosResponse['headers'] {
+  const Headers = config.headers.constructor as new (headers: object) => AxiosResponse['headers'];
+  return new Headers(headers);
+}
+
+/** What users read off a request that was made. */
+function requestLike(url: URL): object {
+  const { protocol, host } = url;
+  return { method: 'GET', protocol, host, path: url.pathname + url.search, res: { responseUrl: url.href } };
+}

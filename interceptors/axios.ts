@@ -1,0 +1,171 @@
+import http from 'node:http';
+import https from 'node:https';
+import { createRequire } from 'node:module';
+import type { AxiosAdapter, AxiosInstance, AxiosResponse, InternalAxiosRequestConfig } from 'axios';
+import * as axiosModule from 'axios';
+import {
+  type Cache,
+  type CacheChoice,
+  CacheError,
+  type CacheInfo,
+  checkChoice,
+  layChoices,
+  type Presented,
+  type RequestOptions,
+} from '../src/index.js';
+import { answerOrdinary, type ImpliedFields, isOrdinary } from './axios-ordinary.js';
+import { gateAgent } from './gate.js';
+import { fieldOf } from './origin.js';
+
+declare module 'axios' {
+  // The parameters must be spelled as axios spells them.
+  interface AxiosRequestConfig<D, P> {
+    /** What the cache is to do with this request: options, or `false` to leave it alone. */
+    cache?: CacheChoice;
+  }
+  interface AxiosResponse<T, D, H, P> {
+    /** A stored response answered, fresh, stale or validated. */
+    cached?: boolean;
+    /** What the cache had to do with it; absent if nothing. */
+    cacheInfo?: CacheInfo;
+  }
+}
+
+/** The parts of an axios module that tell its instances from those of another copy. */
+type AxiosCopy = Pick<typeof axiosModule, 'AxiosHeaders' | 'getAdapter'>;
+
+interface Attachment {
+  readonly interceptor: number;
+  readonly implied: ImpliedFields;
+}
+
+const attachments = new WeakMap<object, Attachment>();
+
+/**
+ * Puts a cache between an axios instance and the network, and returns the same instance. One request says more in its config:
+ * `cache: false`, or `cache: { mode: 'reload' }`; `defaults` says it for all requests of this instance.
+ *
+ * Responses carry `cached`, `cacheInfo` and a `Cache-Status` field. Throws `ERR_CACHE_ATTACHED` if the instance has a cache already and
+ * `ERR_CACHE_OPTIONS` for wrong options; a request with wrong options fails with the same. Take it off again with `uncacheAxios`.
+ */
+export function cacheAxios<Instance extends Pick<AxiosInstance, 'interceptors' | 'getUri'>>(
+  instance: Instance,
+  cache: Cache,
+  defaults: RequestOptions = {},
+): Instance {
+  checkChoice(defaults, 'cacheAxios()');
+  if (attachments.has(instance)) {
+    throw new CacheError(
+      'ERR_CACHE_ATTACHED',
+      'This axios instance has a cache already. Take it off with uncacheAxios(instance) first, or use axios.create().',
+    );
+  }
+  const implied: ImpliedFields = new Map();
+  const interceptor = instance.interceptors.request.use(
+    (config) => {
+      const choice = layChoices(defaults, checkChoice(config.cache, 'config.cache'));
+      // The URL, the parameters and the fields are final when the adapter is called, and not before.
+      if (choice !== false) config.adapter = cachingAdapter(instance, cache, config.adapter, choice, implied);
+      return config;
+    },
+    null,
+    { synchronous: true },
+  );
+  attachments.set(instance, { interceptor, implied });
+  return instance;
+}
+
+/** Takes the cache off an axios instance. `false` if there was none. */
+export function uncacheAxios(instance: Pick<AxiosInstance, 'interceptors'>): boolean {
+  const attachment = attachments.get(instance);
+  if (attachment === undefined) return false;
+  instance.interceptors.request.eject(attachment.interceptor);
+  attachments.delete(instance);
+  return true;
+}
+
+function cachingAdapter(
+  instance: Pick<AxiosInstance, 'getUri'>,
+  cache: Cache,
+  own: InternalAxiosRequestConfig['adapter'],
+  choice: RequestOptions | undefined,
+  implied: ImpliedFields,
+): AxiosAdapter {
+  return async (config) => {
+    if (own === undefined) delete config.adapter;
+    else config.adapter = own;
+    const copy = copyOf(config);
+    const adapter = copy.getAdapter(own, config);
+    if (adapter !== copy.getAdapter('http')) return adapter(config);
+    if (isOrdinary(config)) {
+      const response = await answerOrdinary(instance, cache, config, choice, implied);
+      if (response !== undefined) return response;
+    }
+    return askThroughGate(adapter, cache, config, choice, implied);
+  };
+}
+
+/** The real adapter, with agents that ask the cache for each hop. */
+async function askThroughGate(
+  adapter: AxiosAdapter,
+  cache: Cache,
+  config: InternalAxiosRequestConfig,
+  choice: RequestOptions | undefined,
+  implied: ImpliedFields,
+): Promise<AxiosResponse> {
+  let info: CacheInfo | undefined;
+  const absent = impliedNames.filter((name) => !config.headers.has(name));
+  const gate = {
+    cache,
+    options: choice,
+    onAnswer: (answer: CacheInfo) => {
+      info = answer;
+    },
+    onPresented: (presented: Presented) => learnImplied(absent, presented, implied),
+  };
+  const own = Object.getOwnPropertyDescriptors(config);
+  config.httpAgent = gateAgent(config.httpAgent ?? http.globalAgent, gate);
+  config.httpsAgent = gateAgent(config.httpsAgent ?? https.globalAgent, gate);
+  const asked = adapter(config);
+  // The adapter has read them by now; users read `response.config`.
+  for (const name of ['httpAgent', 'httpsAgent'] as const) {
+    if (own[name] === undefined) delete config[name];
+    else Object.defineProperty(config, name, own[name]);
+  }
+  try {
+    return withInfo(await asked, info);
+  } catch (error) {
+    if (error instanceof Error && 'response' in error && isResponse(error.response)) withInfo(error.response, info);
+    throw error;
+  }
+}
+
+function withInfo(response: AxiosResponse, info: CacheInfo | undefined): AxiosResponse {
+  response.cached =
+    info !== undefined && (info.status === 'hit' || info.status === 'stale' || info.status === 'revalidated');
+  if (info !== undefined) response.cacheInfo = info;
+  return response;
+}
+
+const isResponse = (value: unknown): value is AxiosResponse =>
+  typeof value === 'object' && value !== null && 'status' in value;
+
+const impliedNames: readonly string[] = ['accept-encoding', 'user-agent'];
+
+/** The fields that axios's adapter adds by itself, seen on a request that went through it: `Vary` may name them. */
+function learnImplied(absent: readonly string[], presented: Presented, implied: ImpliedFields): void {
+  for (const name of absent) {
+    const value = fieldOf(presented.request.fields, name);
+    if (value !== undefined) implied.set(name, value);
+  }
+}
+
+let otherCopy: AxiosCopy | undefined;
+
+/** The copy of axios that made this request: `require` and `import` load different ones, and their errors must not be mixed. */
+function copyOf(config: InternalAxiosRequestConfig): AxiosCopy {
+  const made = config.headers.constructor;
+  if (made === axiosModule.AxiosHeaders) return axiosModule;
+  otherCopy ??= createRequire(import.meta.url)('axios') as AxiosCopy;
+  return made === otherCopy.AxiosHeaders ? otherCopy : axiosModule;
+}

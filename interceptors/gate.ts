@@ -1,0 +1,169 @@
+import http, { type Agent, type ClientRequest, type IncomingMessage, type RequestOptions } from 'node:http';
+import https from 'node:https';
+import type {
+  Cache,
+  CacheInfo,
+  RequestOptions as CacheRequestOptions,
+  FieldLines,
+  OriginResponse,
+  Presented,
+} from '../src/index.js';
+import { Guard } from './guard.js';
+import { addFields, answerOf, fieldLinesOf, hasBody, headersOf, originResponseOf, setFields } from './origin.js';
+import { StoredMessage } from './stored-message.js';
+
+/** Node calls this for every request that an agent is to carry; it is how agents are written, and not in the types. */
+type AddRequest = (request: ClientRequest, options: RequestOptions, ...rest: unknown[]) => void;
+
+interface AgentInternals {
+  readonly addRequest: AddRequest;
+}
+
+export interface GateOptions {
+  readonly cache: Cache;
+  readonly options: CacheRequestOptions | undefined;
+  /** Told of every hop's answer, in order. */
+  onAnswer?(info: CacheInfo): void;
+  onPresented?(presented: Presented): void;
+}
+
+/**
+ * An agent that asks the cache before it lets a request through to the real one. A request waits here for the decision as it would for a
+ * free socket, so the client's own object, events, time-outs and redirects stay what they are; each hop comes by on its own.
+ */
+export function gateAgent(real: Agent, gate: GateOptions): Agent {
+  // An agent's methods are in Node's types but for this one.
+  const carry = (real as unknown as AgentInternals).addRequest;
+  const addRequest: AddRequest = (request, options, ...rest) => {
+    // Not in Node's types; users and Node itself read it.
+    Object.assign(request, { agent: real });
+    new Hop(request, options, real, () => Reflect.apply(carry, real, [request, options, ...rest]), gate).start();
+  };
+  return Object.create(real, { addRequest: { value: addRequest } });
+}
+
+/** One request on its way through the gate. */
+class Hop {
+  readonly #request: ClientRequest;
+  readonly #options: RequestOptions;
+  readonly #real: Agent;
+  readonly #carry: () => void;
+  readonly #gate: GateOptions;
+  readonly #guard: Guard;
+  #origin: OriginResponse | undefined;
+  #heldEnd: unknown[] | undefined;
+  #isHeld = true;
+
+  constructor(request: ClientRequest, options: RequestOptions, real: Agent, carry: () => void, gate: GateOptions) {
+    this.#request = request;
+    this.#options = options;
+    this.#real = real;
+    this.#carry = carry;
+    this.#gate = gate;
+    this.#guard = new Guard(request, (response) => {
+      this.#origin = originResponseOf(response);
+    });
+    this.#hold();
+  }
+
+  start(): void {
+    const presented = presentedOf(this.#request, this.#options);
+    this.#gate.onPresented?.(presented);
+    const answer = this.#gate.cache.exchange(
+      presented,
+      (fields, kind) => (kind === 'own' ? this.#forward(fields) : this.#forwardApart(presented, fields)),
+      this.#gate.options,
+    );
+    answer.then(
+      ({ head, body, info }) => {
+        this.#gate.onAnswer?.(info);
+        if (body.from === 'cache') {
+          this.#leave();
+          this.#guard.substitute(new StoredMessage({ head, body, info }, body));
+          return;
+        }
+        const { stream } = body.tap;
+        if (!isMessage(stream)) throw new TypeError('not a response of this client');
+        addFields(stream, head.fields.slice(stream.rawHeaders.length));
+        if (body.tap === this.#origin?.body) this.#guard.deliver(stream, body.tap);
+        else this.#guard.substitute(stream);
+      },
+      (error: unknown) => {
+        this.#leave();
+        this.#guard.fail(error);
+      },
+    );
+  }
+
+  /** Until it is decided, the head must not be rendered: the decision may add a condition. */
+  #hold(): void {
+    const request = this.#request;
+    request.end = (...values: unknown[]) => {
+      this.#heldEnd = values;
+      return request;
+    };
+    request.destroy = (error?: Error) => {
+      this.#leave();
+      request.destroy(error);
+      this.#guard.open();
+      // What Node does for a request that is destroyed before it got a socket.
+      request.onSocket(noSocket);
+      return request;
+    };
+  }
+
+  #leave(): boolean {
+    if (!this.#isHeld) return false;
+    this.#isHeld = false;
+    Reflect.deleteProperty(this.#request, 'end');
+    Reflect.deleteProperty(this.#request, 'destroy');
+    return true;
+  }
+
+  async #forward(fields: FieldLines | undefined): Promise<OriginResponse> {
+    if (!this.#leave()) throw new Error('the request was given up');
+    if (fields !== undefined) setFields(this.#request, fields);
+    this.#carry();
+    if (this.#heldEnd !== undefined) Reflect.apply(this.#request.end, this.#request, this.#heldEnd);
+    const response = await this.#guard.response;
+    return this.#origin ?? originResponseOf(response);
+  }
+
+  /** A request of its own to the same place, which the client does not see. */
+  #forwardApart(presented: Presented, fields = presented.request.fields): Promise<OriginResponse> {
+    const send = presented.request.url.startsWith('https:') ? https.request : http.request;
+    const headers = headersOf(fields);
+    const { signal: _, ...options } = this.#options;
+    return answerOf(send({ ...options, agent: this.#real, headers }));
+  }
+}
+
+/** `onSocket` without a socket is how Node's agents end a request that was destroyed while it waited; its types ask for one. */
+const noSocket = null as never;
+
+const isMessage = (stream: object): stream is IncomingMessage => stream instanceof http.IncomingMessage;
+
+/** What a request of Node's HTTP client asks for, read off when it is about to go out. */
+export function presentedOf(request: ClientRequest, options: RequestOptions): Presented {
+  const headers = options.headers;
+  const fields = fieldLinesOf(Array.isArray(headers) ? headers : request.getHeaders());
+  const host = String(request.getHeader('host') ?? request.host);
+  const isAbsolute = /^https?:\/\//i.test(request.path);
+  const url = isAbsolute ? request.path : `${request.protocol}//${host.toLowerCase()}${request.path}`;
+  const via = viaOf(request, options, host);
+  return {
+    request: { method: request.method, url, fields },
+    hasBody: hasBody(fields),
+    ...(via !== undefined && { via }),
+  };
+}
+
+/** Where the request goes, when that is not what its `Host` says. */
+function viaOf(request: ClientRequest, options: RequestOptions, host: string): string | undefined {
+  if (options.socketPath) return `unix:${options.socketPath}`;
+  const port = Number(options.port ?? options.defaultPort ?? 80);
+  const isDefault = port === (request.protocol === 'https:' ? 443 : 80);
+  const name = request.host.includes(':') ? `[${request.host}]` : request.host;
+  const target = isDefault ? name : `${name}:${port}`;
+  return target.toLowerCase() === host.toLowerCase() ? undefined : target;
+}

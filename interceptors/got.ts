@@ -1,0 +1,169 @@
+import http, { type ClientRequest, type IncomingMessage } from 'node:http';
+import type { BeforeRequestHook, ExtendOptions, RequestFunction } from 'got';
+import {
+  type Cache,
+  CacheError,
+  type CacheInfo,
+  type CacheResponse,
+  checkChoice,
+  type FieldLines,
+  type Forward,
+  layChoices,
+  type OriginResponse,
+  type Presented,
+  type RequestOptions,
+} from '../src/index.js';
+import { Guard } from './guard.js';
+import { addFields, answerOf, fieldLinesOf, fieldOf, hasBody, headersOf, originResponseOf } from './origin.js';
+import { StoredMessage } from './stored-message.js';
+
+type GotOptions = Parameters<BeforeRequestHook>[0];
+type NativeOptions = Parameters<RequestFunction>[1];
+/** What got takes for an answer in place of a request. */
+type GotResult = Exclude<Awaited<ReturnType<RequestFunction>>, undefined>;
+
+/**
+ * What got is to be extended with to use the cache: `got.extend(cacheGot(cache))`. One request says more in its context:
+ * `context: { cache: false }`, or `context: { cache: { mode: 'reload' } }`.
+ *
+ * Responses carry `isFromCache`, `cacheInfo` and a `Cache-Status` field. Throws `ERR_CACHE_OPTIONS` for wrong options; a request that
+ * also uses got's own `cache` option fails with `ERR_CACHE_ATTACHED`.
+ */
+export function cacheGot(cache: Cache, defaults: RequestOptions = {}): ExtendOptions {
+  checkChoice(defaults, 'cacheGot()');
+  const plant: BeforeRequestHook = (options) => {
+    const choice = layChoices(defaults, checkChoice(options.context.cache, 'context.cache'));
+    if (options.cache) {
+      const message =
+        'got has a cache of its own here (its option "cache"). Use one of the two: remove that option, or set context.cache to false.';
+      if (choice !== false) throw new CacheError('ERR_CACHE_ATTACHED', message);
+      return;
+    }
+    const own = options.request;
+    options.request = (url, native) => {
+      // Hooks, retries and redirects see what the user set.
+      options.request = own;
+      return new GotHop(cache, url, native, options, choice).result;
+    };
+  };
+  return { hooks: { beforeRequest: [plant] } };
+}
+
+/** What the cache had to do with a response of got's; `undefined` if nothing. */
+export function cacheInfoOf(response: object): CacheInfo | undefined {
+  // Put there by this module alone.
+  return 'cacheInfo' in response ? (response.cacheInfo as CacheInfo) : undefined;
+}
+
+/** One request of got's, redirects and retries being requests of their own. */
+class GotHop {
+  /** got's own request if it goes out, or the stored response in its place. */
+  readonly result: Promise<GotResult>;
+  readonly #url: URL;
+  readonly #native: NativeOptions;
+  readonly #gotOptions: GotOptions;
+  #resolve: (result: GotResult) => void = () => undefined;
+  #reject: (error: unknown) => void = () => undefined;
+  #guard: Guard | undefined;
+  #origin: OriginResponse | undefined;
+
+  constructor(
+    cache: Cache,
+    url: URL,
+    native: NativeOptions,
+    gotOptions: GotOptions,
+    choice: false | RequestOptions | undefined,
+  ) {
+    this.#url = url;
+    this.#native = native;
+    this.#gotOptions = gotOptions;
+    this.result = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    const presented = presentedOf(url, native);
+    const forward: Forward = (fields, kind) =>
+      kind === 'own' ? this.#forward(fields) : this.#forwardApart(fields ?? presented.request.fields);
+    cache.exchange(presented, forward, choice).then(
+      (response) => this.#answer(response),
+      (error: unknown) => this.#fail(error),
+    );
+  }
+
+  #answer({ head, body, info }: CacheResponse): void {
+    if (body.from === 'cache') {
+      const message = new StoredMessage({ head, body, info }, body);
+      if (this.#guard === undefined) this.#resolve(message);
+      else this.#guard.substitute(message);
+      return;
+    }
+    const { stream } = body.tap;
+    if (!(stream instanceof http.IncomingMessage) && !('rawHeaders' in stream)) throw new TypeError('not a response');
+    // Messages of HTTP/2 are made in the likeness of Node's.
+    const message = stream as IncomingMessage;
+    addFields(message, head.fields.slice(message.rawHeaders.length));
+    Object.assign(message, { cacheInfo: info });
+    if (body.tap === this.#origin?.body) this.#guard?.deliver(message, body.tap);
+    else this.#guard?.substitute(message);
+  }
+
+  #fail(error: unknown): void {
+    if (this.#guard === undefined) this.#reject(error);
+    else this.#guard.fail(error);
+  }
+
+  async #forward(fields: FieldLines | undefined): Promise<OriginResponse> {
+    const request = await this.#issue(fields === undefined ? this.#native.headers : headersOf(fields));
+    const guard = new Guard(request, (response) => {
+      this.#origin = originResponseOf(response);
+    });
+    this.#guard = guard;
+    this.#resolve(request);
+    const response = await guard.response;
+    return this.#origin ?? originResponseOf(response);
+  }
+
+  async #forwardApart(fields: FieldLines): Promise<OriginResponse> {
+    return answerOf(await this.#issue(headersOf(fields)));
+  }
+
+  async #issue(headers: NativeOptions['headers']): Promise<ClientRequest> {
+    const options = { ...this.#native, ...(headers !== undefined && { headers }) };
+    const send = this.#gotOptions.getRequestFunction();
+    const result =
+      (await send?.(this.#url, options)) ?? (await this.#gotOptions.getFallbackRequestFunction()?.(this.#url, options));
+    if (isClientRequest(result)) return result;
+    // The user's own `request` function answered by itself: that is the answer, and none of the cache's business.
+    if (result !== undefined) this.#resolve(result);
+    throw new TypeError('the "request" option returned neither a request nor a response');
+  }
+}
+
+/** As got itself tells them from responses. */
+const isClientRequest = (value: unknown): value is ClientRequest =>
+  typeof value === 'object' &&
+  value !== null &&
+  'writable' in value &&
+  'writableEnded' in value &&
+  value.writable === true;
+
+function presentedOf(url: URL, native: NativeOptions): Presented {
+  const fields = fieldLinesOf(native.headers ?? {});
+  const host = fieldOf(fields, 'host');
+  const socketPath = 'socketPath' in native && typeof native.socketPath === 'string' ? native.socketPath : undefined;
+  const isElsewhere = host !== undefined && host.toLowerCase() !== url.host;
+  const target =
+    socketPath === undefined
+      ? url.href
+      : `${url.protocol}//${host ?? 'localhost'}${'path' in native ? String(native.path) : url.pathname}`;
+  const via = socketPath === undefined ? (isElsewhere ? url.host : undefined) : `unix:${socketPath}`;
+  return {
+    request: {
+      method: native.method ?? 'GET',
+      url: isElsewhere && via === url.host ? target.replace(url.host, host) : target,
+      fields,
+    },
+    hasBody: hasBody(fields),
+    ...(via !== undefined && { via }),
+  };
+}

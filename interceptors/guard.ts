@@ -1,0 +1,101 @@
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import type { Tap } from '../src/index.js';
+import { keepWanted } from './detach.js';
+
+type Emit = (event: string | symbol, ...values: unknown[]) => boolean;
+
+/**
+ * Stands between a client request and whoever listens to it, until it is known what the answer is: holds back `response`, `error`
+ * and `close`, and then lets them through or puts a stored response in their place.
+ */
+export class Guard {
+  readonly request: ClientRequest;
+  /** The response off the wire; rejects with the request's error. */
+  readonly response: Promise<IncomingMessage>;
+  readonly #emit: Emit;
+  readonly #held: (readonly [event: string, value?: unknown])[] = [];
+  #mode: 'waiting' | 'open' | 'replaced' = 'waiting';
+
+  /** `onResponse` is called in the turn in which the response arrives. */
+  constructor(request: ClientRequest, onResponse: (response: IncomingMessage) => void) {
+    this.request = request;
+    const emit: Emit = request.emit;
+    this.#emit = (event, ...values) => Reflect.apply(emit, request, [event, ...values]);
+    this.response = new Promise((resolve, reject) => {
+      const waiting = (event: string | symbol, value: unknown): boolean => {
+        switch (event) {
+          case 'response': {
+            // Node's types leave open what is emitted; for this event it is the response.
+            const response = value as IncomingMessage;
+            onResponse(response);
+            resolve(response);
+            return true;
+          }
+          case 'error':
+            this.#held.push([event, value]);
+            reject(value);
+            return true;
+          case 'close':
+            this.#held.push([event]);
+            return true;
+          default:
+            return this.#emit(event, value);
+        }
+      };
+      request.emit = (event: string | symbol, ...values: unknown[]) => {
+        if (this.#mode === 'open') return this.#emit(event, ...values);
+        if (this.#mode === 'replaced')
+          return event === 'response' || event === 'error' || event === 'close' || this.#emit(event, ...values);
+        return waiting(event, values[0]);
+      };
+    });
+    // Nobody waits for the response of a request that the cache answers.
+    this.response.catch(() => undefined);
+  }
+
+  /** Lets everything through from now on, first of all what was held back. */
+  open(): void {
+    this.#mode = 'open';
+    for (const [event, value] of this.#held.splice(0)) this.#emit(event, value);
+  }
+
+  /** Hands on the response that this request got from the origin. */
+  deliver(response: IncomingMessage, tap: Tap): void {
+    this.#mode = 'open';
+    keepWanted(this.request, response, tap);
+    if (!this.#emit('response', response)) response.resume();
+    this.open();
+  }
+
+  /**
+   * Puts another response in the place of the request's own, if there was any. What becomes of the connection is no longer the
+   * client's business: `destroy` and `close` are about the response it was given.
+   */
+  substitute(message: IncomingMessage): void {
+    const { request } = this;
+    this.#mode = 'replaced';
+    this.#held.length = 0;
+    // Node sets both; neither is in its types.
+    Object.assign(request, { res: message });
+    Object.assign(message, { req: request });
+    let failure: Error | undefined;
+    request.destroy = (error?: Error) => {
+      request.destroyed = true;
+      failure ??= error;
+      message.destroy(message.complete ? undefined : Object.assign(new Error('aborted'), { code: 'ECONNRESET' }));
+      return request;
+    };
+    message.once('close', () => {
+      request.destroyed = true;
+      if (failure !== undefined) this.#emit('error', failure);
+      this.#emit('close');
+    });
+    if (!this.#emit('response', message)) message.resume();
+  }
+
+  /** The request failed, and so does the answer. */
+  fail(error: unknown): void {
+    if (!this.#held.some(([event]) => event === 'error')) this.#held.unshift(['error', error]);
+    this.open();
+  }
+}

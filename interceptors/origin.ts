@@ -1,0 +1,93 @@
+import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from 'node:http';
+import { type FieldLines, type OriginResponse, Tap } from '../src/index.js';
+
+/** A response of Node's HTTP client as the engine takes it. To be made in the turn in which the response arrives. */
+export function originResponseOf(response: IncomingMessage): OriginResponse {
+  return {
+    head: {
+      status: response.statusCode ?? 0,
+      statusText: response.statusMessage ?? '',
+      httpVersion: response.httpVersion,
+      fields: response.rawHeaders,
+    },
+    // A message of HTTP/2 has no `complete`; it ends properly or is destroyed.
+    body: new Tap(response, () => response.complete !== false),
+    trailers: () => response.rawTrailers ?? [],
+  };
+}
+
+/** Field lines of a request that is not sent yet: what was set on it, whoever set it. */
+export function fieldLinesOf(headers: OutgoingHttpHeaders | readonly string[]): FieldLines {
+  if (Array.isArray(headers)) return headers.map(String);
+  const lines: string[] = [];
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined) continue;
+    if (Array.isArray(value)) for (const line of value) lines.push(name, line);
+    else lines.push(name, String(value));
+  }
+  return lines;
+}
+
+/** Field lines as an object that a request can be made from. */
+export function headersOf(fields: FieldLines): Record<string, string | string[]> {
+  const headers = new Map<string, { readonly name: string; readonly values: string[] }>();
+  for (let position = 0; position < fields.length; position += 2) {
+    const name = fields[position] ?? '';
+    const value = fields[position + 1] ?? '';
+    const known = headers.get(name.toLowerCase());
+    if (known === undefined) headers.set(name.toLowerCase(), { name, values: [value] });
+    else known.values.push(value);
+  }
+  return Object.fromEntries(
+    [...headers.values()].map(({ name, values }) => [name, values.length > 1 ? values : (values[0] ?? '')]),
+  );
+}
+
+/** Sends a request that has no content, and resolves to its answer. */
+export function answerOf(request: ClientRequest): Promise<OriginResponse> {
+  return new Promise((resolve, reject) => {
+    request.on('response', (response) => resolve(originResponseOf(response)));
+    request.on('error', reject);
+    request.end();
+  });
+}
+
+/** The first line of a name. */
+export function fieldOf(fields: FieldLines, lowerName: string): string | undefined {
+  for (let position = 0; position < fields.length; position += 2) {
+    if (fields[position]?.toLowerCase() === lowerName) return fields[position + 1];
+  }
+  return undefined;
+}
+
+export function hasBody(fields: FieldLines): boolean {
+  for (let position = 0; position < fields.length; position += 2) {
+    const name = fields[position]?.toLowerCase();
+    if (name === 'transfer-encoding' || (name === 'content-length' && fields[position + 1] !== '0')) return true;
+  }
+  return false;
+}
+
+/** Gives a request that is not sent yet other fields. What was rendered already cannot be changed. */
+export function setFields(request: ClientRequest, fields: FieldLines): void {
+  if (request.headersSent) return;
+  const wanted = headersOf(fields);
+  const names = new Set(Object.keys(wanted).map((name) => name.toLowerCase()));
+  for (const name of request.getHeaderNames()) if (!names.has(name)) request.removeHeader(name);
+  for (const [name, value] of Object.entries(wanted)) {
+    if (String(request.getHeader(name)) !== String(value)) request.setHeader(name, value);
+  }
+}
+
+/** Adds fields to a response in both shapes in which clients read them. */
+export function addFields(response: IncomingMessage, fields: FieldLines): void {
+  if (fields.length === 0) return;
+  response.rawHeaders.push(...fields);
+  for (let position = 0; position < fields.length; position += 2) {
+    const name = fields[position]?.toLowerCase();
+    const value = fields[position + 1];
+    // `headers` may have been made from the raw ones already, or be made when it is read here.
+    if (name !== undefined && value !== undefined && response.headers[name] === undefined)
+      response.headers[name] = value;
+  }
+}

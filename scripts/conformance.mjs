@@ -1,0 +1,67 @@
+// Measures every cache with the public suite and writes the table of docs/conformance.md.
+//   npm run conformance [-- --peers]     with --peers the other caches too (npm ci in scripts/conformance first)
+import { execFile } from 'node:child_process';
+import { readFile, writeFile } from 'node:fs/promises';
+import { parseArgs, promisify } from 'node:util';
+import { scoreOf } from '../dist/test/conformance/score.js';
+
+const run = promisify(execFile);
+const root = new URL('..', import.meta.url);
+const { dependencies: versions } = JSON.parse(
+  await readFile(new URL('conformance/package.json', import.meta.url), 'utf8'),
+);
+const peer = (name, exported) => ({
+  client: `scripts/conformance/peers.mjs#${exported}`,
+  label: () => `${name} ${versions[name]}`,
+});
+
+const ours = ['axios', 'got'].flatMap((client) =>
+  ['disk', 'tiered'].map((store) => ({ client, store, label: () => `offloop, ${client}, ${store}` })),
+);
+const peers = [
+  peer('undici', 'undici'),
+  peer('got', 'gotCache'),
+  peer('make-fetch-happen', 'makeFetchHappenCache'),
+  peer('axios-cache-interceptor', 'axiosCacheInterceptor'),
+];
+const none = { client: 'none', label: () => 'no cache' };
+
+const { values } = parseArgs({ options: { peers: { type: 'boolean', default: false } } });
+const rows = [];
+for (const cache of values.peers ? [...ours, ...peers, none] : ours) {
+  rows.push(await rowOf(cache));
+  console.log(rows.at(-1));
+}
+await writeTable(rows);
+
+async function rowOf({ client, store = 'disk', label }) {
+  const [asPrivate, asShared] = await Promise.all([
+    resultsOf(client, store, 'private'),
+    resultsOf(client, store, 'shared'),
+  ]);
+  const browser = asPrivate.filter((result) => !result.clientOnly);
+  return `| ${[label(), ...[browser, asPrivate, asShared].map(cell)].join(' | ')} |`;
+}
+
+async function resultsOf(client, store, type) {
+  const { stdout } = await run(
+    process.execPath,
+    ['dist/test/conformance/run.js', '--client', client, '--store', store, '--type', type],
+    { cwd: root, timeout: 120_000, maxBuffer: 16 * 1024 * 1024 },
+  );
+  return JSON.parse(stdout.slice(stdout.indexOf('{"client"'))).results;
+}
+
+function cell(results) {
+  const { required, optimal } = scoreOf(results);
+  return `${required.passed} + ${optimal.passed} of ${required.of} + ${optimal.of}`;
+}
+
+async function writeTable(lines) {
+  const file = new URL('docs/conformance.md', root);
+  const text = await readFile(file, 'utf8');
+  const head = ['| | private | private, and what browsers hide | shared |', '|---|---|---|---|'];
+  const measured = `Node ${process.versions.node}, http-cache-tests 0.4.5, passed required + optimal.`;
+  const table = [measured, '', ...head, ...lines].join('\n');
+  await writeFile(file, text.replace(/(<!-- table -->\n)[\s\S]*?(\n<!-- \/table -->)/, `$1${table}$2`));
+}

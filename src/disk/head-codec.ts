@@ -1,0 +1,87 @@
+import { Packr } from 'msgpackr';
+import type { FieldLines, StoredHead } from '../http/message.js';
+
+/** What the msgpack part of a record says: the head, the full key, and what belongs to the response besides. */
+export interface PackedHead {
+  readonly key: string;
+  readonly head: StoredHead;
+  readonly tags: readonly string[];
+}
+
+// Plain msgpack: shared structures would be state that a record cannot be read without.
+const packr = new Packr({ useRecords: false });
+
+/** Throws for metadata that msgpack cannot carry. */
+export function packHead(key: string, head: StoredHead, tags: readonly string[]): Uint8Array {
+  return packr.pack([
+    key,
+    head.url === key ? null : head.url,
+    head.method,
+    head.status,
+    head.statusText,
+    head.httpVersion,
+    packLines(head.fields),
+    packLines(head.selecting),
+    head.requestTimeMs,
+    head.responseTimeMs,
+    head.trailers === undefined ? null : packLines(head.trailers),
+    head.ttlMs ?? null,
+    head.invalidatedMs ?? null,
+    tags.length === 0 ? null : tags,
+    ...(head.metadata === undefined ? [] : [head.metadata]),
+  ]);
+}
+
+/** `undefined` for bytes that `packHead` did not make. */
+export function unpackHead(bytes: Uint8Array): PackedHead | undefined {
+  let row: unknown;
+  try {
+    row = packr.unpack(bytes);
+  } catch {
+    return undefined;
+  }
+  if (!Array.isArray(row) || row.length < 14) return undefined;
+  const [key, url, method, status, statusText, httpVersion, fields, selecting, ...rest] = row as unknown[];
+  const [requestTimeMs, responseTimeMs, trailers, ttlMs, invalidatedMs, tags] = rest;
+  if (
+    typeof key !== 'string' ||
+    typeof method !== 'string' ||
+    typeof status !== 'number' ||
+    typeof statusText !== 'string' ||
+    typeof httpVersion !== 'string' ||
+    typeof requestTimeMs !== 'number' ||
+    typeof responseTimeMs !== 'number'
+  ) {
+    return undefined;
+  }
+  const head: StoredHead = {
+    status,
+    statusText,
+    httpVersion,
+    fields: unpackLines(fields),
+    url: typeof url === 'string' ? url : key,
+    method,
+    selecting: unpackLines(selecting),
+    requestTimeMs,
+    responseTimeMs,
+    ...(trailers === null ? {} : { trailers: unpackLines(trailers) }),
+    ...(typeof ttlMs === 'number' ? { ttlMs } : {}),
+    ...(typeof invalidatedMs === 'number' ? { invalidatedMs } : {}),
+    ...(row.length > 14 ? { metadata: row[14] as unknown } : {}),
+  };
+  return { key, head, tags: Array.isArray(tags) ? tags.map(String) : [] };
+}
+
+// One string for all lines halves the cost of packing; a line that holds the separator itself goes the long way.
+function packLines(lines: FieldLines): string | readonly string[] {
+  if (lines.length === 0) return lines;
+  const joined = lines.join('\n');
+  let separators = 0;
+  for (let at = joined.indexOf('\n'); at >= 0; at = joined.indexOf('\n', at + 1)) separators += 1;
+  return separators === lines.length - 1 ? joined : lines;
+}
+
+function unpackLines(value: unknown): FieldLines {
+  if (typeof value === 'string') return value.split('\n');
+  return Array.isArray(value) ? value.map(String) : [];
+}

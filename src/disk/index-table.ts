@@ -1,0 +1,442 @@
+import type { KeyHash } from './key-hash.js';
+import { bodyPlaces, type RecordHeader, recordTypes } from './record.js';
+
+export interface SegmentName {
+  readonly writer: number;
+  readonly number: number;
+}
+
+/** A body that has a file of its own. */
+export interface BodyFile {
+  readonly writer: number;
+  readonly number: number;
+  readonly bytes: number;
+}
+
+/** Where a stored response is in the log. */
+export interface LogPlace {
+  /** The segment's number in the index. */
+  readonly ordinal: number;
+  readonly offset: number;
+  readonly recordBytes: number;
+  readonly sequence: number;
+}
+
+/** What came of applying a record. */
+export interface Applied {
+  /** Where the record's response is now; `undefined` when there is none. */
+  readonly place: LogPlace | undefined;
+  /** How many stored responses it removed. */
+  readonly removed: number;
+}
+
+/** The arrays of an index, to move it between threads. */
+export interface IndexParts {
+  readonly table: Uint32Array<ArrayBuffer>;
+  readonly hash: Uint32Array<ArrayBuffer>;
+  readonly sequence: Float64Array<ArrayBuffer>;
+  readonly columns: Uint32Array<ArrayBuffer>;
+  readonly used: number;
+  readonly count: number;
+  readonly free: number;
+  readonly lastSequence: number;
+  readonly segments: readonly SegmentName[];
+  readonly live: readonly number[];
+  readonly bodyFiles: ReadonlyMap<number, BodyFile>;
+}
+
+const none = 0xffffffff;
+/** Words of a slot in `columns`. */
+const words = 8;
+const segmentWord = 0;
+const offsetWord = 1;
+const lengthWord = 2;
+const nextWord = 3;
+const bodySegmentWord = 4;
+const hostWord = 5;
+const tagWord = 6;
+const useWord = 7;
+
+/**
+ * Where every stored response is: an open-addressing hash table over slots in typed arrays, 60 bytes a slot and 8 to 16
+ * of table, so that a million of them are nothing to the garbage collector. Variants of a key are chained.
+ *
+ * It is a function of the log: records applied in log order give the same index whether they are applied as they are
+ * acknowledged or read back at opening, also when the oldest segments are gone by then. So `apply` decides nothing:
+ * compare-and-set comes before a record is written, and what loses is never in the log.
+ */
+export class DiskIndex {
+  #table: Uint32Array<ArrayBuffer>;
+  #hash: Uint32Array<ArrayBuffer>;
+  #sequence: Float64Array<ArrayBuffer>;
+  #columns: Uint32Array<ArrayBuffer>;
+  #used = 0;
+  #count = 0;
+  #free = none;
+  #lastSequence = 0;
+  readonly #segments: SegmentName[] = [];
+  readonly #ordinals = new Map<string, number>();
+  /** By segment: how many heads and bodies of responses are in it. */
+  readonly #live: number[] = [];
+  readonly #bodyFiles = new Map<number, BodyFile>();
+  #freed: BodyFile[] = [];
+
+  constructor(parts?: IndexParts) {
+    this.#table = parts?.table ?? new Uint32Array(2048);
+    this.#hash = parts?.hash ?? new Uint32Array(4 * 1024);
+    this.#sequence = parts?.sequence ?? new Float64Array(1024);
+    this.#columns = parts?.columns ?? new Uint32Array(words * 1024);
+    if (parts === undefined) return;
+    this.#used = parts.used;
+    this.#count = parts.count;
+    this.#free = parts.free;
+    this.#lastSequence = parts.lastSequence;
+    for (const name of parts.segments) this.ordinalOf(name);
+    this.#live = [...parts.live];
+    this.#bodyFiles = new Map(parts.bodyFiles);
+  }
+
+  /** The arrays, which are this index's no more once they were transferred. */
+  toParts(): IndexParts {
+    return {
+      table: this.#table,
+      hash: this.#hash,
+      sequence: this.#sequence,
+      columns: this.#columns,
+      used: this.#used,
+      count: this.#count,
+      free: this.#free,
+      lastSequence: this.#lastSequence,
+      segments: this.#segments,
+      live: this.#live,
+      bodyFiles: this.#bodyFiles,
+    };
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Slots are numbered from 0 to this; not all of them are in use. */
+  get slotEnd(): number {
+    return this.#used;
+  }
+
+  get memoryBytes(): number {
+    return this.#table.byteLength + this.#hash.byteLength + this.#sequence.byteLength + this.#columns.byteLength;
+  }
+
+  get lastSequence(): number {
+    return this.#lastSequence;
+  }
+
+  /** A small number for a segment, the same as long as this index lives. */
+  ordinalOf(name: SegmentName): number {
+    const key = `${name.writer}-${name.number}`;
+    const known = this.#ordinals.get(key);
+    if (known !== undefined) return known;
+    const ordinal = this.#segments.push(name) - 1;
+    this.#live.push(0);
+    this.#ordinals.set(key, ordinal);
+    return ordinal;
+  }
+
+  segmentAt(ordinal: number): SegmentName | undefined {
+    return this.#segments[ordinal];
+  }
+
+  /** Whether anything that can be found is in a segment. */
+  isLive(ordinal: number): boolean {
+    return (this.#live[ordinal] ?? 0) > 0;
+  }
+
+  /** The first slot of a key's chain, or -1. */
+  find(hash: KeyHash): number {
+    const position = this.#positionOf(hash);
+    return (this.#table[position] ?? 0) - 1;
+  }
+
+  /** The next slot with the same hash, or -1. */
+  nextOf(slot: number): number {
+    const next = this.#word(slot, nextWord);
+    return next === none ? -1 : next;
+  }
+
+  /** 0 for a slot that is not in use. */
+  sequenceOf(slot: number): number {
+    return this.#sequence[slot] ?? 0;
+  }
+
+  placeOf(slot: number): LogPlace {
+    return {
+      ordinal: this.#word(slot, segmentWord),
+      offset: this.#word(slot, offsetWord),
+      recordBytes: this.#word(slot, lengthWord),
+      sequence: this.sequenceOf(slot),
+    };
+  }
+
+  hostHashOf(slot: number): number {
+    return this.#word(slot, hostWord);
+  }
+
+  tagBitsOf(slot: number): number {
+    return this.#word(slot, tagWord);
+  }
+
+  bodyFileOf(slot: number): BodyFile | undefined {
+    return this.#bodyFiles.get(slot);
+  }
+
+  bodyFiles(): IterableIterator<BodyFile> {
+    return this.#bodyFiles.values();
+  }
+
+  /** The slot of one stored response, or -1. */
+  slotOf(hash: KeyHash, sequence: number): number {
+    for (let slot = this.find(hash); slot >= 0; slot = this.nextOf(slot)) {
+      if (this.#sequence[slot] === sequence) return slot;
+    }
+    return -1;
+  }
+
+  /** Marks that the response at `slot` was used since it was written. */
+  touch(slot: number): void {
+    const at = slot * words + useWord;
+    this.#columns[at] = (this.#columns[at] ?? 0) | 1;
+  }
+
+  wasUsed(slot: number): boolean {
+    return (this.#word(slot, useWord) & 1) !== 0;
+  }
+
+  priorityOf(slot: number): number {
+    return (this.#word(slot, useWord) << 16) >> 24;
+  }
+
+  /** Body files that nothing refers to any more, since this was last asked. */
+  takeFreedFiles(): readonly BodyFile[] {
+    const freed = this.#freed;
+    this.#freed = [];
+    return freed;
+  }
+
+  /** Takes in the next record of the log. */
+  apply(header: RecordHeader, segment: number, offset: number): Applied {
+    if (header.sequence > this.#lastSequence) this.#lastSequence = header.sequence;
+    switch (header.type) {
+      case recordTypes.stored: {
+        const removed = header.replaces > 0 ? this.#removeOne(header.hash, header.replaces) : 0;
+        return { place: this.#insert(header, segment, offset), removed };
+      }
+      case recordTypes.freshened: {
+        const old = this.slotOf(header.hash, header.replaces);
+        if (old >= 0) {
+          // The file goes over to the new head.
+          if (header.place === bodyPlaces.file) this.#bodyFiles.delete(old);
+          this.#remove(old);
+        }
+        const place = this.#hasBody(header) ? this.#insert(header, segment, offset) : undefined;
+        return { place, removed: old < 0 ? 0 : 1 };
+      }
+      case recordTypes.removed:
+        return { place: undefined, removed: this.#removeOne(header.hash, header.replaces) };
+      case recordTypes.keyInvalidated: {
+        let removed = 0;
+        for (let slot = this.find(header.hash); slot >= 0; slot = this.find(header.hash)) {
+          this.#remove(slot);
+          removed += 1;
+        }
+        return { place: undefined, removed };
+      }
+      case recordTypes.cleared: {
+        const removed = this.#count;
+        for (const file of this.#bodyFiles.values()) this.#freed.push(file);
+        this.#bodyFiles.clear();
+        this.#table.fill(0);
+        this.#sequence.fill(0);
+        this.#live.fill(0);
+        this.#used = 0;
+        this.#count = 0;
+        this.#free = none;
+        return { place: undefined, removed };
+      }
+      default:
+        return { place: undefined, removed: 0 };
+    }
+  }
+
+  /** Forgets every response whose head or body is in a segment. Returns their sequences. */
+  dropSegment(segment: number): readonly number[] {
+    const removed: number[] = [];
+    const name = this.#segments[segment];
+    if (name !== undefined) this.#ordinals.delete(`${name.writer}-${name.number}`);
+    if (!this.isLive(segment)) return removed;
+    for (let slot = 0; slot < this.#used; slot += 1) {
+      if (this.#sequence[slot] === 0) continue;
+      if (this.#word(slot, segmentWord) !== segment && this.#word(slot, bodySegmentWord) !== segment) continue;
+      removed.push(this.#sequence[slot] ?? 0);
+      this.#remove(slot);
+    }
+    return removed;
+  }
+
+  #hasBody(header: RecordHeader): boolean {
+    return header.place !== bodyPlaces.log || this.#ordinals.has(`${header.bodyWriter}-${header.bodyNumber}`);
+  }
+
+  #removeOne(hash: KeyHash, sequence: number): number {
+    const slot = this.slotOf(hash, sequence);
+    if (slot < 0) return 0;
+    this.#remove(slot);
+    return 1;
+  }
+
+  #insert(header: RecordHeader, segment: number, offset: number): LogPlace {
+    const { hash } = header;
+    const known = this.slotOf(hash, header.sequence);
+    if (known >= 0) this.#countLive(known, -1);
+    const slot = known >= 0 ? known : this.#link(hash);
+    this.#sequence[slot] = header.sequence;
+    const at = slot * words;
+    const columns = this.#columns;
+    columns[at + segmentWord] = segment;
+    columns[at + offsetWord] = offset;
+    columns[at + lengthWord] = header.recordBytes;
+    columns[at + hostWord] = header.hostHash;
+    columns[at + tagWord] = header.tagBits;
+    columns[at + useWord] = (header.priority & 0xff) << 8;
+    columns[at + bodySegmentWord] =
+      header.place === bodyPlaces.log
+        ? this.ordinalOf({ writer: header.bodyWriter, number: header.bodyNumber })
+        : segment;
+    this.#countLive(slot, 1);
+    if (header.place === bodyPlaces.file) {
+      this.#bodyFiles.set(slot, fileOf(header));
+    }
+    return this.placeOf(slot);
+  }
+
+  #countLive(slot: number, change: number): void {
+    const segment = this.#word(slot, segmentWord);
+    const bodySegment = this.#word(slot, bodySegmentWord);
+    this.#live[segment] = (this.#live[segment] ?? 0) + change;
+    if (bodySegment !== segment) this.#live[bodySegment] = (this.#live[bodySegment] ?? 0) + change;
+  }
+
+  /** Takes a free slot and makes it the first of its key's chain. */
+  #link(hash: KeyHash): number {
+    if (2 * this.#count >= this.#table.length) this.#growTable();
+    const slot = this.#takeSlot();
+    const position = this.#positionOf(hash);
+    const first = this.#table[position] ?? 0;
+    this.#columns[slot * words + nextWord] = first === 0 ? none : first - 1;
+    this.#table[position] = slot + 1;
+    this.#hash[4 * slot] = hash.a;
+    this.#hash[4 * slot + 1] = hash.b;
+    this.#hash[4 * slot + 2] = hash.c;
+    this.#hash[4 * slot + 3] = hash.d;
+    this.#count += 1;
+    return slot;
+  }
+
+  #remove(slot: number): void {
+    const position = this.#positionOf(this.#hashOf(slot));
+    const next = this.nextOf(slot);
+    let before = (this.#table[position] ?? 0) - 1;
+    if (before === slot) {
+      if (next >= 0) this.#table[position] = next + 1;
+      else this.#closeGap(position);
+    } else {
+      while (this.nextOf(before) !== slot) before = this.nextOf(before);
+      this.#columns[before * words + nextWord] = next < 0 ? none : next;
+    }
+    const file = this.#bodyFiles.get(slot);
+    if (file !== undefined) {
+      this.#freed.push(file);
+      this.#bodyFiles.delete(slot);
+    }
+    this.#countLive(slot, -1);
+    this.#sequence[slot] = 0;
+    this.#columns[slot * words + nextWord] = this.#free;
+    this.#free = slot;
+    this.#count -= 1;
+  }
+
+  // Linear probing without tombstones: what follows a gap moves up if it would not be found otherwise.
+  #closeGap(position: number): void {
+    const mask = this.#table.length - 1;
+    let gap = position;
+    for (let at = (gap + 1) & mask; this.#table[at] !== 0; at = (at + 1) & mask) {
+      const home = (this.#hash[4 * ((this.#table[at] ?? 0) - 1)] ?? 0) & mask;
+      if (((at - home) & mask) >= ((at - gap) & mask)) {
+        this.#table[gap] = this.#table[at] ?? 0;
+        gap = at;
+      }
+    }
+    this.#table[gap] = 0;
+  }
+
+  /** The position in the table that holds a hash's chain, or the empty one where it would be. */
+  #positionOf(hash: KeyHash): number {
+    const mask = this.#table.length - 1;
+    let position = hash.a & mask;
+    for (;;) {
+      const slot = (this.#table[position] ?? 0) - 1;
+      if (slot < 0) return position;
+      const at = 4 * slot;
+      const all = this.#hash;
+      if (all[at] === hash.a && all[at + 1] === hash.b && all[at + 2] === hash.c && all[at + 3] === hash.d) {
+        return position;
+      }
+      position = (position + 1) & mask;
+    }
+  }
+
+  #hashOf(slot: number): KeyHash {
+    const at = 4 * slot;
+    const all = this.#hash;
+    return { a: all[at] ?? 0, b: all[at + 1] ?? 0, c: all[at + 2] ?? 0, d: all[at + 3] ?? 0 };
+  }
+
+  #takeSlot(): number {
+    if (this.#free !== none) {
+      const slot = this.#free;
+      this.#free = this.#word(slot, nextWord);
+      return slot;
+    }
+    if (this.#used === this.#sequence.length) {
+      this.#hash = grown(this.#hash, new Uint32Array(2 * this.#hash.length));
+      this.#sequence = grown(this.#sequence, new Float64Array(2 * this.#sequence.length));
+      this.#columns = grown(this.#columns, new Uint32Array(2 * this.#columns.length));
+    }
+    this.#used += 1;
+    return this.#used - 1;
+  }
+
+  #growTable(): void {
+    const old = this.#table;
+    const table = new Uint32Array(2 * old.length);
+    const mask = table.length - 1;
+    for (const entry of old) {
+      if (entry === 0) continue;
+      let position = (this.#hash[4 * (entry - 1)] ?? 0) & mask;
+      while (table[position] !== 0) position = (position + 1) & mask;
+      table[position] = entry;
+    }
+    this.#table = table;
+  }
+
+  #word(slot: number, word: number): number {
+    return this.#columns[slot * words + word] ?? 0;
+  }
+}
+
+function fileOf(header: RecordHeader): BodyFile {
+  return { writer: header.bodyWriter, number: header.bodyNumber, bytes: header.bodyBytes };
+}
+
+function grown<T extends Uint32Array | Float64Array>(from: T, to: T): T {
+  to.set(from);
+  return to;
+}

@@ -1,0 +1,32 @@
+import { hash } from 'node:crypto';
+
+/** The first 128 bits of a key's SHA-256, as four little-endian words. */
+export interface KeyHash {
+  readonly a: number;
+  readonly b: number;
+  readonly c: number;
+  readonly d: number;
+}
+
+/** Where a key is looked for. Two keys with one hash are told apart by the full key in the record. */
+export function hashOfKey(key: string): KeyHash {
+  const digest = hash('sha256', key, 'binary');
+  return { a: wordOf(digest, 0), b: wordOf(digest, 4), c: wordOf(digest, 8), d: wordOf(digest, 12) };
+}
+
+function wordOf(digest: string, at: number): number {
+  return (
+    (digest.charCodeAt(at) |
+      (digest.charCodeAt(at + 1) << 8) |
+      (digest.charCodeAt(at + 2) << 16) |
+      (digest.charCodeAt(at + 3) << 24)) >>>
+    0
+  );
+}
+
+/** A 32-bit FNV-1a of a host or a tag: a filter, never an identity. */
+export function filterHashOf(text: string): number {
+  let value = 0x811c9dc5;
+  for (let i = 0; i < text.length; i += 1) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193);
+  return value >>> 0;
+}

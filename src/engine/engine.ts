@@ -1,0 +1,113 @@
+import { fieldValueOf } from '../http/fields.js';
+import { cacheKeyOf } from '../http/key.js';
+import type { FieldLines } from '../http/message.js';
+import type { CompleteCacheOptions, CompleteRequestOptions } from '../options.js';
+import type { Rules } from '../semantics/decisions.js';
+import type { ResponseStore } from '../store/contract.js';
+import { Background } from './background.js';
+import { Exchange } from './exchange.js';
+import { Flights } from './flight.js';
+import type { CacheResponse, Forward, Presented } from './messages.js';
+import { Recordings } from './recordings.js';
+
+/** What an exchange works with. */
+export interface EngineParts {
+  readonly store: ResponseStore;
+  readonly options: CompleteCacheOptions;
+  readonly flights: Flights;
+  readonly recordings: Recordings;
+  readonly background: Background;
+  readonly statusName: string | false;
+  nowMs(): number;
+  rulesOf(options: CompleteRequestOptions): Rules;
+  keyOf(presented: Presented, options: CompleteRequestOptions): string;
+  isMethodStored(method: string, options: CompleteRequestOptions): boolean;
+}
+
+/** One engine behind every client: the same decisions, whoever asks. */
+export class Engine implements EngineParts {
+  readonly store: ResponseStore;
+  readonly options: CompleteCacheOptions;
+  readonly flights = new Flights();
+  readonly recordings = new Recordings();
+  readonly background = new Background();
+  readonly statusName: string | false;
+  readonly nowMs: () => number;
+  /** Rules are pure functions of the options, and options are few: one object per set of them. */
+  readonly #rules = new WeakMap<CompleteRequestOptions, Rules>();
+
+  constructor(store: ResponseStore, options: CompleteCacheOptions) {
+    this.store = store;
+    this.options = options;
+    this.statusName = options.cacheStatus;
+    this.nowMs = options.nowMs;
+  }
+
+  /** Answers a request: from the store, from the origin, or from the origin by way of the store. */
+  exchange(presented: Presented, forward: Forward, options: CompleteRequestOptions): Promise<CacheResponse> {
+    return new Exchange(this, presented, forward, options).run();
+  }
+
+  /** Answers a request if a fresh stored response can; `undefined` otherwise, and nothing has happened. */
+  reuse(presented: Presented, options: CompleteRequestOptions): Promise<CacheResponse | undefined> {
+    return new Exchange(this, presented, neverForward, options).reuse();
+  }
+
+  /** Waits for everything that is still being stored or validated in the background. */
+  async settle(): Promise<void> {
+    await this.background.settled();
+    await this.recordings.allSettled();
+  }
+
+  rulesOf(options: CompleteRequestOptions): Rules {
+    let rules = this.#rules.get(options);
+    if (rules === undefined) {
+      rules = this.#makeRules(options);
+      this.#rules.set(options, rules);
+    }
+    return rules;
+  }
+
+  keyOf(presented: Presented, options: CompleteRequestOptions): string {
+    const { request, via, bodyHash } = presented;
+    return cacheKeyOf({
+      method: request.method,
+      url: options.key ?? request.url,
+      namespace: via === undefined ? options.namespace : `${options.namespace}@${via}`,
+      credentials: this.#credentialsOf(request.fields),
+      bodyHash,
+      ignoreParams: options.ignoreParams,
+    });
+  }
+
+  isMethodStored(method: string, options: CompleteRequestOptions): boolean {
+    return options.methods.includes(method) || (method === 'HEAD' && options.methods.includes('GET'));
+  }
+
+  /** What tells users apart: every one of them has a private cache of its own (RFC 9111 §3). */
+  #credentialsOf(fields: FieldLines): string | undefined {
+    if (this.options.shared) return undefined;
+    const values = this.options.credentialFields.map((name) => fieldValueOf(fields, name) ?? null);
+    return values.every((value) => value === null) ? undefined : JSON.stringify(values);
+  }
+
+  #makeRules(options: CompleteRequestOptions): Rules {
+    const { shared, offline, heuristicFraction, maxHeuristicMs, cacheControlTargets } = this.options;
+    return Object.freeze({
+      mode: options.mode,
+      shared,
+      offline,
+      methods: options.methods,
+      heuristicFraction,
+      maxHeuristicMs,
+      ttlMs: options.ttlMs,
+      maxTtlMs: options.maxTtlMs,
+      cacheControlTargets: cacheControlTargets.map((name) => name.toLowerCase()),
+      staleWhileRevalidateSeconds: options.staleWhileRevalidateSeconds,
+      staleIfErrorSeconds: options.staleIfErrorSeconds,
+      keyHoldsCredentials: !shared,
+    });
+  }
+}
+
+const neverForward: Forward = () => Promise.reject(new Error('a reuse does not forward'));

@@ -1,0 +1,50 @@
+import type { StoredHead } from '../http/message.js';
+import type { Recording } from './recording.js';
+
+/** What a follower learns of the request it waited for. */
+export type FlightOutcome =
+  /** The answer is being stored: its body may be read along. */
+  | { readonly kind: 'running'; readonly head: StoredHead; readonly recording: Recording }
+  /** It failed, or it changed what is stored: decide anew. */
+  | { readonly kind: 'look-again' }
+  /** The answer is for the one who asked alone. */
+  | { readonly kind: 'apart' };
+
+/** One origin request for a key, and all who wait for it (RFC 9111 §4, collapsed requests). */
+export class Flight {
+  readonly outcome: Promise<FlightOutcome>;
+  #settle: (outcome: FlightOutcome) => void = () => undefined;
+
+  constructor() {
+    this.outcome = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+  }
+
+  settle(outcome: FlightOutcome): void {
+    this.#settle(outcome);
+  }
+}
+
+/** The flights of a cache by key. */
+export class Flights {
+  readonly #byKey = new Map<string, Flight>();
+
+  get(key: string): Flight | undefined {
+    return this.#byKey.get(key);
+  }
+
+  /** Starts a flight, unless there is one. */
+  start(key: string): Flight | undefined {
+    if (this.#byKey.has(key)) return undefined;
+    const flight = new Flight();
+    this.#byKey.set(key, flight);
+    return flight;
+  }
+
+  /** Ends a flight: from now on, nobody joins it. */
+  end(key: string, flight: Flight, outcome: FlightOutcome): void {
+    if (this.#byKey.get(key) === flight) this.#byKey.delete(key);
+    flight.settle(outcome);
+  }
+}

@@ -1,0 +1,28 @@
+import type { Recording } from './recording.js';
+
+/** What is being stored right now, by key. */
+export class Recordings {
+  readonly #byKey = new Map<string, Set<Recording>>();
+
+  add(key: string, recording: Recording): void {
+    const ofKey = this.#byKey.get(key);
+    if (ofKey === undefined) this.#byKey.set(key, new Set([recording]));
+    else ofKey.add(recording);
+  }
+
+  remove(key: string, recording: Recording): void {
+    const ofKey = this.#byKey.get(key);
+    ofKey?.delete(recording);
+    if (ofKey?.size === 0) this.#byKey.delete(key);
+  }
+
+  async settled(key: string): Promise<void> {
+    await Promise.all([...(this.#byKey.get(key) ?? [])].map((recording) => recording.finished));
+  }
+
+  /** Waits for what has its whole body; what is still arriving is not waited for. */
+  async allSettled(): Promise<void> {
+    const over = [...this.#byKey.values()].flatMap((ofKey) => [...ofKey].filter((recording) => recording.isOver));
+    await Promise.all(over.map((recording) => recording.finished));
+  }
+}

@@ -1,0 +1,23 @@
+export { Cache, type CacheChoice, checkChoice, layChoices } from './cache.js';
+export type { CacheEvents } from './diagnostics.js';
+export type { CacheInfo, CacheResponse, Forward, OriginResponse, Presented } from './engine/messages.js';
+export { type BodySink, Tap } from './engine/tap.js';
+export { CacheError, type CacheErrorCode, isCacheError } from './errors.js';
+export type { FieldLines, RequestHead, ResponseHead, StoredHead } from './http/message.js';
+export { openCache } from './open-cache.js';
+export type { CacheOptions, OptionRule, RequestOptions } from './options.js';
+export type { CacheMode, ForwardReason } from './semantics/decisions.js';
+export type {
+  CommitResult,
+  CreateOptions,
+  DeclineReason,
+  EntryWriter,
+  ResponseStore,
+  Selector,
+  StoredResponse,
+  StoreEvent,
+  StoreListener,
+  StoreRef,
+  StoreStats,
+  UpdateOptions,
+} from './store/contract.js';

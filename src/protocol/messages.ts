@@ -1,0 +1,92 @@
+import type { BodyFile, IndexParts, SegmentName } from '../disk/index-table.js';
+
+/** Which log a task writes to. Sent with every task, so that a worker that was restarted can go on in a new segment. */
+export interface WriterSession {
+  readonly directory: string;
+  readonly writer: number;
+  /** No segment of this writer has this number or a higher one, but those that this worker itself began. */
+  readonly nextSegment: number;
+  readonly segmentBytes: number;
+}
+
+export interface OpenTask {
+  readonly kind: 'open';
+  readonly directory: string;
+  readonly nowMs: number;
+}
+
+/** Records back to back, complete but for their checksums, ready to be written as they are. */
+export interface LogSlab {
+  readonly buffer: ArrayBuffer;
+  readonly usedBytes: number;
+}
+
+/** Pieces of bodies that have files of their own: `file`, start in the buffer and length, three numbers a piece. */
+export interface BodySlab {
+  readonly buffer: ArrayBuffer;
+  readonly pieces: readonly number[];
+}
+
+/** Done in the order of the fields. */
+export interface BatchTask {
+  readonly kind: 'batch';
+  readonly session: WriterSession;
+  /** Oldest first, and in this order whenever the power goes: what they removed must not come back. */
+  readonly dropSegments: readonly SegmentName[];
+  readonly removeFiles: readonly Pick<BodyFile, 'writer' | 'number'>[];
+  readonly bodies: readonly BodySlab[];
+  /** Body files to sync, close and move to their place. */
+  readonly finish: readonly number[];
+  /** Body files to give up. */
+  readonly abandon: readonly number[];
+  /** Ends the segment that is open. */
+  readonly seal: boolean;
+  readonly logs: readonly LogSlab[];
+}
+
+export interface CloseTask {
+  readonly kind: 'close';
+  readonly session: WriterSession;
+}
+
+export type WriterTask = OpenTask | BatchTask | CloseTask;
+
+/** An error in a shape that survives the way between threads. */
+export interface WriterFailure {
+  /** `ENOSPC`, `EACCES`, …; one of `CacheErrorCode`; or `''`. */
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface SegmentInfo extends SegmentName {
+  readonly bytes: number;
+}
+
+export type OpenAnswer =
+  | { readonly outcome: 'failed'; readonly failure: WriterFailure }
+  | {
+      readonly outcome: 'opened';
+      readonly writer: number;
+      readonly index: IndexParts;
+      /** Oldest first. */
+      readonly segments: readonly SegmentInfo[];
+    };
+
+/** Where a slab went, or why it did not. */
+export type LogAnswer =
+  | { readonly outcome: 'written'; readonly segment: number; readonly offset: number }
+  | { readonly outcome: 'failed'; readonly failure: WriterFailure };
+
+export type BodyAnswer =
+  | { readonly file: number; readonly outcome: 'written'; readonly bytes: number }
+  | { readonly file: number; readonly outcome: 'finished'; readonly bytes: number; readonly crcs: Uint32Array }
+  | { readonly file: number; readonly outcome: 'failed'; readonly failure: WriterFailure };
+
+export interface BatchAnswer {
+  /** The slabs' buffers, log first, in the order they came. */
+  readonly buffers: readonly ArrayBuffer[];
+  readonly logs: readonly LogAnswer[];
+  readonly bodies: readonly BodyAnswer[];
+  /** What went wrong without harm to any record: a file that could not be removed, a hint that could not be written. */
+  readonly problems: readonly WriterFailure[];
+}

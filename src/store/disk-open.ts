@@ -1,0 +1,88 @@
+import { resolve } from 'node:path';
+import { CacheError, type CacheErrorCode } from '../errors.js';
+import type { OpenAnswer, WriterFailure } from '../protocol/messages.js';
+import { createWriterPool } from '../protocol/pool.js';
+import type { StoreListener } from './contract.js';
+import { DiskStore } from './disk-store.js';
+
+export interface DiskStoreOptions {
+  /** Where to keep the responses. Only the folder `offloop-1` in it is ever touched. */
+  readonly directory: string;
+  /** What the cache may take on the disk, in bytes. The oldest responses go first. */
+  readonly maxBytes: number;
+  /** A longer response is not stored, in bytes. @default maxBytes / 4 */
+  readonly maxEntryBytes?: number;
+  readonly onEvent?: StoreListener;
+  /** The compiled `workers/writer.js`, where a bundler has moved it. */
+  readonly workerUrl?: URL;
+  /** ms since the epoch. @default Date.now */
+  readonly nowMs?: () => number;
+  /** Size of a file of the log, in bytes. @default a sixteenth of maxBytes, 256 KiB at least, 64 MiB at most */
+  readonly segmentBytes?: number;
+  /** How many segments' descriptors are kept open. @default 64 */
+  readonly maxOpenSegments?: number;
+}
+
+const MiB = 1024 * 1024;
+// From dist/src/store.
+const defaultWorker = new URL('../../workers/writer.js', import.meta.url);
+
+/**
+ * Opens a directory as a store, and makes it this process's until `close`. Rejects with a `CacheError`:
+ * `ERR_CACHE_ACCESS`, `ERR_CACHE_FULL`, `ERR_CACHE_FORMAT`, `ERR_CACHE_LOCKED` or `ERR_CACHE_WORKER`.
+ */
+export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStore> {
+  const directory = resolve(options.directory);
+  const nowMs = options.nowMs ?? Date.now;
+  const pool = createWriterPool(options.workerUrl ?? defaultWorker);
+  let answer: OpenAnswer;
+  try {
+    answer = await pool.open({ kind: 'open', directory, nowMs: nowMs() });
+  } catch (cause) {
+    await pool.close(undefined).catch(() => {});
+    throw new CacheError('ERR_CACHE_WORKER', 'the thread that writes the cache could not be started', { cause });
+  }
+  if (answer.outcome === 'failed') {
+    await pool.close(undefined);
+    throw openError(directory, answer.failure);
+  }
+  const settings = {
+    directory,
+    maxBytes: options.maxBytes,
+    maxEntryBytes: options.maxEntryBytes ?? Math.floor(options.maxBytes / 4),
+    segmentBytes: options.segmentBytes ?? Math.min(64 * MiB, Math.max(MiB / 4, Math.floor(options.maxBytes / 16))),
+    maxOpenSegments: options.maxOpenSegments ?? 64,
+    nowMs,
+    onEvent: options.onEvent ?? (() => {}),
+  };
+  return new DiskStore(settings, pool, answer);
+}
+
+function openError(directory: string, { code, message }: WriterFailure): CacheError {
+  switch (code) {
+    case 'ERR_CACHE_FORMAT':
+    case 'ERR_CACHE_LOCKED':
+    case 'ERR_CACHE_ACCESS':
+      return new CacheError(code, message);
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return asError(
+        'ERR_CACHE_FULL',
+        `no space is left for a cache in ${directory}; free some or use another directory`,
+      );
+    case 'EACCES':
+    case 'EPERM':
+      return asError('ERR_CACHE_ACCESS', `${directory} cannot be written by this user; change its permissions`);
+    case 'EROFS':
+      return asError('ERR_CACHE_ACCESS', `${directory} is on a file system that is mounted read-only`);
+    case 'ENOTDIR':
+    case 'EEXIST':
+      return asError('ERR_CACHE_ACCESS', `${directory}, or something above it, is a file and not a directory`);
+    default:
+      return asError('ERR_CACHE_ACCESS', `${directory} cannot be used`);
+  }
+
+  function asError(as: CacheErrorCode, sentence: string): CacheError {
+    return new CacheError(as, `${sentence} (${message})`);
+  }
+}

@@ -1,0 +1,96 @@
+import { unpackHead } from '../disk/head-codec.js';
+import type { BodyFile, LogPlace, SegmentName } from '../disk/index-table.js';
+import {
+  areBlocksIntact,
+  blockCrcsOf,
+  bodyPlaces,
+  framedBytesOf,
+  identityCodec,
+  isHeadIntact,
+  type RecordHeader,
+  readHeader,
+} from '../disk/record.js';
+import type { StoredHead } from '../http/message.js';
+import type { DiskFiles, ReadHandle } from './disk-files.js';
+
+/** Where a record is. */
+export interface RecordPlace extends LogPlace {
+  readonly segment: SegmentName;
+}
+
+/** A record that was read and found good. */
+export interface ReadRecord {
+  readonly header: RecordHeader;
+  readonly key: string;
+  readonly head: StoredHead;
+  readonly tags: readonly string[];
+  readonly crcs: Uint32Array;
+  /** The whole verified body, if it came along. */
+  readonly inlineBody: Uint8Array | undefined;
+}
+
+/** A record of up to this length is read in one go; of a longer one, this much of its beginning. */
+const wholeRecordBytes = 256 * 1024;
+const firstReadBytes = 16 * 1024;
+
+/** Reads and verifies a record. A string says what is wrong with it. */
+export async function readRecord(files: DiskFiles, place: RecordPlace): Promise<ReadRecord | string> {
+  const { ordinal, segment, offset, recordBytes } = place;
+  const first = recordBytes <= wholeRecordBytes ? recordBytes : firstReadBytes;
+  let bytes = await files.readSegment(ordinal, segment, offset, first);
+  let view = viewOf(bytes);
+  const header = readHeader(view, 0);
+  if (header === undefined || header.recordBytes !== recordBytes || header.sequence !== place.sequence) {
+    return 'the record is damaged';
+  }
+  const framed = framedBytesOf(header.headBytes, header.bodyBytes, header.blockShift);
+  if (framed > recordBytes) return 'the record is damaged';
+  if (framed > bytes.byteLength) {
+    bytes = await files.readSegment(ordinal, segment, offset, framed);
+    view = viewOf(bytes);
+  }
+  if (!isHeadIntact(bytes, view, 0, header)) return 'the head does not match its checksum';
+  if (header.codec !== identityCodec) return `the body has the unknown codec ${header.codec}`;
+  const headAt = recordHeaderEnd(header);
+  const unpacked = unpackHead(bytes.subarray(headAt - header.headBytes, headAt));
+  if (unpacked === undefined) return 'the head cannot be read';
+  const crcs = blockCrcsOf(view, 0, header);
+  if (header.place !== bodyPlaces.inline || framed + header.bodyBytes > bytes.byteLength) {
+    return { header, ...unpacked, crcs, inlineBody: undefined };
+  }
+  const inlineBody = bytes.subarray(framed, framed + header.bodyBytes);
+  if (!areBlocksIntact(inlineBody, crcs, header.blockShift)) return 'the body does not match its checksum';
+  return { header, ...unpacked, crcs, inlineBody };
+}
+
+/** Opens what holds a record's body. */
+export async function openBodyOf(
+  files: DiskFiles,
+  place: RecordPlace,
+  header: RecordHeader,
+): Promise<{ readonly handle: ReadHandle; readonly startInFile: number }> {
+  switch (header.place) {
+    case bodyPlaces.inline: {
+      const framed = framedBytesOf(header.headBytes, header.bodyBytes, header.blockShift);
+      return { handle: await files.openSegment(place.segment), startInFile: place.offset + framed };
+    }
+    case bodyPlaces.log: {
+      const segment = { writer: header.bodyWriter, number: header.bodyNumber };
+      return { handle: await files.openSegment(segment), startInFile: header.bodyOffset };
+    }
+    case bodyPlaces.file:
+      return { handle: await files.openBody(bodyFileOf(header)), startInFile: 0 };
+  }
+}
+
+function bodyFileOf(header: RecordHeader): BodyFile {
+  return { writer: header.bodyWriter, number: header.bodyNumber, bytes: header.bodyBytes };
+}
+
+function recordHeaderEnd(header: RecordHeader): number {
+  return framedBytesOf(header.headBytes, 0, header.blockShift);
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -1,0 +1,181 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { bodyOf, bytesOf, headOf, inTemporaryDirectory, MiB, openIn, store, textAt } from './disk-fixture.js';
+
+const test = suite('disk store');
+
+test('gives back what was stored, before and after it is opened again', () =>
+  inTemporaryDirectory(async (directory) => {
+    const head = headOf('https://a.test/1', {
+      status: 203,
+      statusText: 'caf\xe9',
+      httpVersion: '2.0',
+      fields: ['Set-Cookie', 'a=1', 'set-cookie', 'b=2', 'X-Latin', '\xff\x00\x80', 'X-Lines', 'a\nb', 'X-Empty', ''],
+      selecting: ['accept', 'text/html'],
+      ttlMs: 1500,
+      invalidatedMs: 1_790_000_000_999,
+      metadata: { crawl: 7, at: new Date(5), deep: [null, { x: 'ü' }] },
+    });
+    const body = bytesOf(200_000, 1);
+    const first = await openIn(directory);
+    const writer = first.create('k', head);
+    writer.write(body);
+    const result = await writer.commit({ trailers: ['X-Sum', '1'] });
+    assert.is(result.outcome, 'stored');
+    const check = async (from: Awaited<ReturnType<typeof openIn>>): Promise<void> => {
+      const found = await from.lookup('k');
+      assert.is(found.length, 1);
+      assert.equal(found[0]?.head, { ...head, trailers: ['X-Sum', '1'] });
+      assert.is(found[0]?.bodyBytes, body.byteLength);
+      assert.ok(body.equals(await bodyOf(found[0])));
+    };
+    await check(first);
+    await first.close();
+    const second = await openIn(directory);
+    await check(second);
+    await second.close();
+  }));
+
+test('keeps bodies of every size', () =>
+  inTemporaryDirectory(async (directory) => {
+    const sizes = [0, 1, 65_535, 65_536, 65_537, 250_000, 300_000, MiB, MiB + 1, 5 * MiB + 3];
+    const first = await openIn(directory);
+    await Promise.all(sizes.map((size) => store(first, `k${size}`, bytesOf(size, size))));
+    for (const size of sizes) {
+      const [found] = await first.lookup(`k${size}`);
+      assert.ok(bytesOf(size, size).equals(await bodyOf(found)), `${size} bytes`);
+    }
+    await first.close();
+    const second = await openIn(directory);
+    for (const size of sizes) {
+      const [found] = await second.lookup(`k${size}`);
+      assert.ok(bytesOf(size, size).equals(await bodyOf(found)), `${size} bytes, opened again`);
+    }
+    await second.close();
+  }));
+
+test('a new head leaves the body as it is, and outdates the old ref', () =>
+  inTemporaryDirectory(async (directory) => {
+    for (const size of [10, 400_000, 2 * MiB]) {
+      const key = `k${size}`;
+      const first = await openIn(directory);
+      const old = await store(first, key, bytesOf(size, 3));
+      const fresh = await first.updateHead(old.ref, headOf(key, { status: 299 }));
+      assert.is(fresh?.head.status, 299);
+      const again = fresh && (await first.updateHead(fresh.ref, headOf(key, { status: 298 })));
+      assert.is(again?.head.status, 298);
+      assert.is(await first.updateHead(old.ref, headOf(key)), undefined);
+      assert.is(await first.remove(old.ref), false);
+      await first.close();
+      const second = await openIn(directory);
+      const found = await second.lookup(key);
+      assert.equal(
+        found.map(({ head }) => head.status),
+        [298],
+      );
+      assert.ok(bytesOf(size, 3).equals(await bodyOf(found[0])));
+      await second.close();
+    }
+  }));
+
+test('what is removed, replaced, invalidated or cleared stays away', () =>
+  inTemporaryDirectory(async (directory) => {
+    const first = await openIn(directory);
+    const removed = await store(first, 'removed', '1');
+    const replaced = await store(first, 'replaced', 'old');
+    await store(first, 'replaced', 'new', { replaces: [replaced.ref] });
+    await store(first, 'invalid', '1');
+    await store(first, 'invalid', '2');
+    assert.is(await first.remove(removed.ref), true);
+    assert.is(await first.remove(removed.ref), false);
+    assert.is(await first.invalidate({ key: 'invalid' }), 2);
+    const check = async (from: Awaited<ReturnType<typeof openIn>>): Promise<void> => {
+      assert.equal(await from.lookup('removed'), []);
+      assert.equal(await from.lookup('invalid'), []);
+      assert.is((await from.lookup('replaced')).length, 1);
+      assert.is(await textAt(from, 'replaced'), 'new');
+    };
+    await check(first);
+    await first.close();
+    const second = await openIn(directory);
+    await check(second);
+    await second.clear();
+    assert.equal(await second.lookup('replaced'), []);
+    await store(second, 'after', 'x');
+    await second.close();
+    const third = await openIn(directory);
+    assert.equal(await third.lookup('replaced'), []);
+    assert.is(await textAt(third, 'after'), 'x');
+    await third.close();
+  }));
+
+test('invalidates by prefix, host and tag, and counts', () =>
+  inTemporaryDirectory(async (directory) => {
+    const target = await openIn(directory);
+    await store(target, 'https://a.test/x/1', '1', { tags: ['t', 'u'] });
+    await store(target, 'https://a.test/x/2', '2', { tags: ['u'] });
+    await store(target, 'https://a.test:8080/x/3', '3');
+    await store(target, 'https://b.test/x/1', '4', { tags: ['t'] });
+    assert.is(await target.invalidate({ tag: 't' }), 2);
+    assert.is(await textAt(target, 'https://a.test/x/1'), undefined);
+    assert.is(await target.invalidate({ prefix: 'https://a.test/x/2' }), 1);
+    assert.is(await target.invalidate({ prefix: 'https://a.te' }), 1);
+    await store(target, 'https://a.test/x/5', '1');
+    await store(target, 'https://a.test:8080/x/6', '1');
+    assert.is(await target.invalidate({ host: 'A.test' }), 2);
+    assert.is((await target.stats()).entries, 0);
+    await target.close();
+  }));
+
+test('a second owner is told who has the directory', () =>
+  inTemporaryDirectory(async (directory) => {
+    const first = await openIn(directory);
+    try {
+      await openIn(directory);
+      assert.unreachable();
+    } catch (error) {
+      assert.is((error as { code?: string }).code, 'ERR_CACHE_LOCKED');
+      assert.match(String(error), directory);
+    }
+    await first.close();
+    await (await openIn(directory)).close();
+  }));
+
+test('a body can be read while it is written', () =>
+  inTemporaryDirectory(async (directory) => {
+    const target = await openIn(directory);
+    for (const size of [100_000, 3 * MiB]) {
+      const body = bytesOf(size, 9);
+      const writer = target.create(`k${size}`, headOf('https://a.test/'));
+      const early = bodyOf({ openBody: () => writer.openBody() } as never);
+      writer.write(body.subarray(0, size / 2));
+      const late = bodyOf({ openBody: () => writer.openBody({ start: 10 }) } as never);
+      writer.write(body.subarray(size / 2));
+      assert.is((await writer.commit()).outcome, 'stored');
+      assert.ok(body.equals(await early));
+      assert.ok(body.subarray(10).equals(await late));
+    }
+    await target.close();
+  }));
+
+test('declines what is too large, of the wrong length, or too late', () =>
+  inTemporaryDirectory(async (directory) => {
+    const target = await openIn(directory, { maxEntryBytes: 1000 });
+    const large = target.create('k', headOf('k'));
+    large.write(bytesOf(1001, 1));
+    assert.equal(await large.commit(), { outcome: 'declined', reason: 'too-large' });
+    const short = target.create('k', headOf('k'), { expectedBytes: 5 });
+    short.write(bytesOf(4, 1));
+    assert.equal(await short.commit(), { outcome: 'declined', reason: 'length-mismatch' });
+    const invalidated = target.create('k', headOf('k'));
+    await target.invalidate({ key: 'k' });
+    assert.equal(await invalidated.commit(), { outcome: 'declined', reason: 'superseded' });
+    const open = target.create('k', headOf('k'));
+    await target.close();
+    assert.equal(await open.commit(), { outcome: 'declined', reason: 'closed' });
+    assert.equal(await target.create('k', headOf('k')).commit(), { outcome: 'declined', reason: 'closed' });
+    assert.equal(await target.lookup('k'), []);
+    await target.close();
+  }));
+
+test.run();

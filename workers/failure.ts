@@ -1,0 +1,6 @@
+import type { WriterFailure } from '../src/protocol/messages.js';
+
+export function failureOf(error: unknown): WriterFailure {
+  if (!(error instanceof Error)) return { code: '', message: String(error) };
+  return { code: 'code' in error && typeof error.code === 'string' ? error.code : '', message: error.message };
+}

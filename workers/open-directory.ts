@@ -1,0 +1,44 @@
+import { randomBytes } from 'node:crypto';
+import { lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { bodiesFolder, formatFolder, segmentsFolder, temporaryFolder } from '../src/disk/layout.js';
+import type { OpenAnswer, OpenTask } from '../src/protocol/messages.js';
+import { failureOf } from './failure.js';
+import { claimDirectory } from './owner.js';
+import { replaySegments } from './replay.js';
+
+/** Makes a directory ours and reads what it holds. Changes nothing that is not ours. */
+export function openDirectory(task: OpenTask): OpenAnswer {
+  const root = join(task.directory, formatFolder);
+  try {
+    mkdirSync(root, { recursive: true, mode: 0o700 });
+    const here = lstatSync(root);
+    if (!here.isDirectory())
+      return failed('ERR_CACHE_FORMAT', `${root} is not a folder of a cache; use another directory`);
+    if (process.getuid !== undefined && here.uid !== process.getuid()) {
+      return failed('ERR_CACHE_ACCESS', `${root} belongs to another user (uid ${here.uid}); use another directory`);
+    }
+    for (const folder of [segmentsFolder, bodiesFolder, temporaryFolder]) {
+      mkdirSync(join(root, folder), { recursive: true, mode: 0o700 });
+    }
+    const locked = claimDirectory(root, task.nowMs);
+    if (locked !== undefined) return failed('ERR_CACHE_LOCKED', locked);
+    for (const left of readdirSync(join(root, temporaryFolder))) rmSync(join(root, temporaryFolder, left));
+    const { index, segments } = replaySegments(join(root, segmentsFolder));
+    return { outcome: 'opened', writer: newWriter(segments), index: index.toParts(), segments };
+  } catch (error) {
+    return { outcome: 'failed', failure: failureOf(error) };
+  }
+}
+
+function newWriter(segments: readonly { readonly writer: number }[]): number {
+  const taken = new Set(segments.map(({ writer }) => writer));
+  for (;;) {
+    const writer = randomBytes(4).readUInt32LE();
+    if (!taken.has(writer)) return writer;
+  }
+}
+
+function failed(code: string, message: string): OpenAnswer {
+  return { outcome: 'failed', failure: { code, message } };
+}

@@ -1,0 +1,153 @@
+import { closeSync, constants, fdatasyncSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { HintBuilder } from '../src/disk/hint.js';
+import { formatFolder, hintFileOf, segmentFileOf, segmentsFolder } from '../src/disk/layout.js';
+import { headerWith, readHeader, recordHeaderBytes, recordTypes, sealRecord, writeHeader } from '../src/disk/record.js';
+import type { LogAnswer, LogSlab, WriterSession } from '../src/protocol/messages.js';
+import { failureOf } from './failure.js';
+import { syncFolder, writeFileDurably } from './files.js';
+
+interface OpenSegment {
+  readonly number: number;
+  readonly fd: number;
+  readonly hint: HintBuilder;
+  usedBytes: number;
+}
+
+/** Appends slabs of records to segments, one `fdatasync` for as many slabs as are given together. */
+export class SegmentLog {
+  readonly #folder: string;
+  readonly #writer: number;
+  readonly #segmentBytes: number;
+  #next: number;
+  #open: OpenSegment | undefined;
+
+  constructor(session: WriterSession) {
+    this.#folder = join(session.directory, formatFolder, segmentsFolder);
+    this.#writer = session.writer;
+    this.#segmentBytes = session.segmentBytes;
+    this.#next = session.nextSegment;
+  }
+
+  /** Everything that is answered as written is durable. */
+  append(slabs: readonly LogSlab[]): LogAnswer[] {
+    const answers = slabs.map((slab) => this.#write(slab));
+    if (answers.every((answer) => answer.outcome === 'failed')) return answers;
+    const segment = this.#open;
+    try {
+      if (segment !== undefined) fdatasyncSync(segment.fd);
+      return answers;
+    } catch (error) {
+      // After a failed sync nobody knows what is on the disk: what is in this segment stays, nothing more is added to it.
+      this.#forget();
+      const failure = failureOf(error);
+      return answers.map((answer) => (answer.outcome === 'written' ? { outcome: 'failed', failure } : answer));
+    }
+  }
+
+  /** Seals the segment that is open, if any: it gets its hint and is never written again. */
+  seal(): void {
+    const segment = this.#open;
+    if (segment === undefined) return;
+    this.#open = undefined;
+    try {
+      fdatasyncSync(segment.fd);
+      const hint = join(this.#folder, hintFileOf({ writer: this.#writer, number: segment.number }));
+      writeFileDurably(hint, segment.hint.toBytes(segment.usedBytes));
+    } finally {
+      closeSync(segment.fd);
+    }
+  }
+
+  #write(slab: LogSlab): LogAnswer {
+    try {
+      const segment = this.#segmentFor(slab.usedBytes);
+      const offset = segment.usedBytes;
+      const bytes = new Uint8Array(slab.buffer, 0, slab.usedBytes);
+      sealRecords(bytes);
+      try {
+        writeWhole(segment.fd, bytes, offset);
+      } catch (error) {
+        this.#takeBack(segment);
+        throw error;
+      }
+      addRows(segment.hint, bytes, offset);
+      segment.usedBytes += slab.usedBytes;
+      return { outcome: 'written', segment: segment.number, offset };
+    } catch (error) {
+      return { outcome: 'failed', failure: failureOf(error) };
+    }
+  }
+
+  #segmentFor(bytes: number): OpenSegment {
+    const open = this.#open;
+    if (open !== undefined && open.usedBytes + bytes <= this.#segmentBytes) return open;
+    this.seal();
+    const number = this.#next;
+    this.#next += 1;
+    const path = join(this.#folder, segmentFileOf({ writer: this.#writer, number }));
+    const fd = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+    const segment: OpenSegment = { number, fd, hint: new HintBuilder(), usedBytes: recordHeaderBytes };
+    try {
+      const begin = new Uint8Array(recordHeaderBytes);
+      const view = new DataView(begin.buffer);
+      const header = headerWith({ type: recordTypes.begin, sequence: 0, bodyWriter: this.#writer, bodyNumber: number });
+      writeHeader(view, 0, header);
+      sealRecord(begin, view, 0, header);
+      writeWhole(fd, begin, 0);
+      segment.hint.add(begin, 0, 0);
+      syncFolder(this.#folder);
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+    this.#open = segment;
+    return segment;
+  }
+
+  // What a failed write left behind the last good record must not be there when the next one is appended.
+  #takeBack(segment: OpenSegment): void {
+    try {
+      ftruncateSync(segment.fd, segment.usedBytes);
+    } catch {
+      this.#forget();
+    }
+  }
+
+  #forget(): void {
+    const segment = this.#open;
+    this.#open = undefined;
+    if (segment === undefined) return;
+    try {
+      fsyncSync(segment.fd);
+    } catch {
+      // It is given up because it failed already; opening reads it up to its last good record.
+    } finally {
+      closeSync(segment.fd);
+    }
+  }
+}
+
+function sealRecords(bytes: Uint8Array): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = 0; at < bytes.byteLength; ) {
+    const header = readHeader(view, at);
+    if (header === undefined) throw new Error('a slab does not hold records back to back');
+    sealRecord(bytes, view, at, header);
+    at += header.recordBytes;
+  }
+}
+
+function addRows(hint: HintBuilder, bytes: Uint8Array, offset: number): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = 0; at < bytes.byteLength; ) {
+    hint.add(bytes, at, offset + at);
+    at += view.getUint32(at + 8, true);
+  }
+}
+
+function writeWhole(fd: number, bytes: Uint8Array, position: number): void {
+  for (let done = 0; done < bytes.byteLength; ) {
+    done += writeSync(fd, bytes, done, bytes.byteLength - done, position + done);
+  }
+}

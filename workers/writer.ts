@@ -1,0 +1,88 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { SegmentName } from '../src/disk/index-table.js';
+import { formatFolder, hintFileOf, segmentFileOf, segmentsFolder } from '../src/disk/layout.js';
+import type {
+  BatchAnswer,
+  BatchTask,
+  OpenAnswer,
+  WriterFailure,
+  WriterSession,
+  WriterTask,
+} from '../src/protocol/messages.js';
+import { moving } from '../src/protocol/pool.js';
+import { BodyFiles } from './body-files.js';
+import { failureOf } from './failure.js';
+import { syncFolder } from './files.js';
+import { openDirectory } from './open-directory.js';
+import { releaseDirectory } from './owner.js';
+import { SegmentLog } from './segment-log.js';
+
+interface Writer {
+  readonly id: number;
+  readonly log: SegmentLog;
+  readonly bodies: BodyFiles;
+}
+
+let writer: Writer | undefined;
+
+/** The one thread that writes to a directory. Does nothing that outlives the task it was asked in. */
+export default function handle(task: WriterTask): OpenAnswer | BatchAnswer | undefined {
+  switch (task.kind) {
+    case 'open': {
+      const answer = openDirectory(task);
+      if (answer.outcome === 'failed') return answer;
+      const { table, hash, sequence, columns } = answer.index;
+      return moving(answer, [table.buffer, hash.buffer, sequence.buffer, columns.buffer]);
+    }
+    case 'batch': {
+      const answer = runBatch(task);
+      return moving(answer, answer.buffers);
+    }
+    case 'close': {
+      writerFor(task.session).log.seal();
+      writer = undefined;
+      releaseDirectory(join(task.session.directory, formatFolder));
+      return undefined;
+    }
+  }
+}
+
+function runBatch(task: BatchTask): BatchAnswer {
+  const { log, bodies } = writerFor(task.session);
+  const problems: WriterFailure[] = [];
+  const attempt = (step: () => void): void => {
+    try {
+      step();
+    } catch (error) {
+      problems.push(failureOf(error));
+    }
+  };
+  const folder = join(task.session.directory, formatFolder, segmentsFolder);
+  for (const name of task.dropSegments) attempt(() => dropSegment(folder, name));
+  for (const name of task.removeFiles) attempt(() => bodies.remove(name));
+  const written = bodies.write(task.bodies);
+  const finished = task.finish.map((file) => bodies.finish(file));
+  for (const file of task.abandon) attempt(() => bodies.abandon(file));
+  if (task.seal) attempt(() => log.seal());
+  const logs = task.logs.length === 0 ? [] : log.append(task.logs);
+  return {
+    buffers: [...task.logs, ...task.bodies].map(({ buffer }) => buffer),
+    logs,
+    bodies: [...written, ...finished],
+    problems,
+  };
+}
+
+function dropSegment(folder: string, name: SegmentName): void {
+  rmSync(join(folder, segmentFileOf(name)), { force: true });
+  rmSync(join(folder, hintFileOf(name)), { force: true });
+  syncFolder(folder);
+}
+
+function writerFor(session: WriterSession): Writer {
+  if (writer?.id !== session.writer) {
+    writer = { id: session.writer, log: new SegmentLog(session), bodies: new BodyFiles(session) };
+  }
+  return writer;
+}
