@@ -100,7 +100,10 @@ export class SegmentLog {
         writeWhole(segment.fd, bytes, offset);
       } catch (error) {
         this.#takeBack(segment);
-        throw error;
+        if (failureOf(error).code !== 'EFBIG' || segment.usedBytes === recordHeaderBytes) throw error;
+        // A limit on the length of a file: there is room in the next one.
+        this.seal();
+        return this.#write(slab);
       }
       addRows(segment.hint, bytes, offset);
       segment.usedBytes += slab.usedBytes;
@@ -130,6 +133,7 @@ export class SegmentLog {
       syncFolder(this.#folder);
     } catch (error) {
       closeSync(fd);
+      rmSync(path, { force: true });
       throw error;
     }
     this.#open = segment;

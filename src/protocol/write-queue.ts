@@ -361,6 +361,7 @@ function failUnits(slabs: readonly Slab[], failure: WriterFailure): void {
   for (const { units } of slabs) for (const { settle } of units) settle({ outcome: 'failed', failure });
 }
 
-export function isFull({ code }: WriterFailure): boolean {
-  return code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG';
+/** No space is left on the device: less on it may help. */
+function isFull({ code }: WriterFailure): boolean {
+  return code === 'ENOSPC' || code === 'EDQUOT';
 }

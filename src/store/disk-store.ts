@@ -12,7 +12,7 @@ import { CacheError } from '../errors.js';
 import type { StoredHead } from '../http/message.js';
 import type { OpenAnswer, WriterFailure } from '../protocol/messages.js';
 import type { WriterPool } from '../protocol/pool.js';
-import { isFull, WriteQueue } from '../protocol/write-queue.js';
+import { WriteQueue } from '../protocol/write-queue.js';
 import type {
   CommitResult,
   CreateOptions,
@@ -51,6 +51,7 @@ const maxSlabs = 6;
 /** What all writers together may hold in memory before bodies go to files of their own. */
 const maxHeldBytes = 24 * 1024 * 1024;
 const maxLossesInARow = 3;
+const fullCodes: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 const nothing: readonly StoredResponse[] = [];
 
 /** Responses in a log of segments on the disk. Made by `openDiskStore`. */
@@ -304,7 +305,7 @@ export class DiskStore implements ResponseStore, WriterHost {
   }
 
   reasonOf(failure: WriterFailure): DeclineReason {
-    if (isFull(failure)) return 'no-space';
+    if (fullCodes.has(failure.code)) return 'no-space';
     if (failure.code === 'too-large') return 'too-large';
     return failure.code === 'ETIMEDOUT' ? 'overloaded' : 'unavailable';
   }
@@ -365,7 +366,7 @@ export class DiskStore implements ResponseStore, WriterHost {
   }
 
   #report({ code, message }: WriterFailure): void {
-    const as = isFull({ code, message }) ? 'ERR_CACHE_FULL' : 'ERR_CACHE_ACCESS';
+    const as = fullCodes.has(code) ? 'ERR_CACHE_FULL' : 'ERR_CACHE_ACCESS';
     const error = new CacheError(as, `the cache in ${this.#settings.directory} could not be written: ${message}`);
     this.#settings.onEvent({ type: 'error', error });
   }
