@@ -21,7 +21,8 @@ const constantHeaders = {
 
 const axiosGet = (client) => async (url) => (await client.get(url, { responseType: 'arraybuffer' })).data;
 const axiosStream = (client) => async (url) => (await client.get(url, { responseType: 'stream' })).data;
-const gotGet = (client) => (url) => client.get(url).buffer();
+// `.buffer()` would decode the body as text first.
+const gotGet = (client) => async (url) => (await client.get(url, { responseType: 'buffer' })).body;
 const gotStream = (client) => async (url) => client.stream(url);
 
 async function openOurs(directory) {
