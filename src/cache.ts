@@ -6,6 +6,7 @@ import {
   type CompleteRequestOptions,
   checkRequestOptions,
   layOptions,
+  leftAlone,
   type OptionRule,
   type RequestOptions,
   requestDefaults,
@@ -92,9 +93,9 @@ export class Cache implements AsyncDisposable {
   }
 
   #optionsFor(presented: Presented, choice: CacheChoice): CompleteRequestOptions {
-    if (choice === false) return noStore;
+    if (choice === false) return leftAlone;
     const rule = this.#rules.length === 0 ? undefined : this.#ruleFor(presented.request.url);
-    if (rule?.cache === false) return noStore;
+    if (rule?.cache === false) return this.#complete(noStore);
     if (choice === undefined && rule === undefined) return this.#base;
     if (rule !== undefined && choice !== undefined) {
       return this.#complete(layOptions(rule.cache, choice));
@@ -117,7 +118,7 @@ export class Cache implements AsyncDisposable {
   }
 }
 
-const noStore: CompleteRequestOptions = Object.freeze({ ...requestDefaults, mode: 'no-store' });
+const noStore: RequestOptions = Object.freeze({ mode: 'no-store' });
 
 function hostOf(url: string): string | undefined {
   return URL.canParse(url) ? new URL(url).host : undefined;

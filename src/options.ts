@@ -118,7 +118,7 @@ export interface CacheOptions extends RequestOptions {
    */
   readonly credentialFields?: readonly string[];
   /**
-   * Never touch the network: what is not stored is a 504.
+   * Never touch the network: what is not stored is a 504. A request that says `cache: false` is not the cache's business even so.
    * @default false
    */
   readonly offline?: boolean;
@@ -195,6 +195,9 @@ export const requestDefaults: CompleteRequestOptions = Object.freeze({
   tags: Object.freeze([]),
   priority: 0,
 });
+
+/** For a request that said `cache: false`: not even `offline` is its business. Known by its identity. */
+export const leftAlone: CompleteRequestOptions = Object.freeze({ ...requestDefaults, mode: 'no-store' });
 
 export const cacheDefaults: Required<WithoutStore> = Object.freeze({
   ...requestDefaults,

@@ -2,7 +2,7 @@ import { publish } from '../diagnostics.js';
 import { assertNever } from '../errors.js';
 import { fieldValueOf, hasField, withFields } from '../http/fields.js';
 import type { FieldLines, RequestHead, StoredHead } from '../http/message.js';
-import type { CompleteRequestOptions } from '../options.js';
+import { type CompleteRequestOptions, leftAlone } from '../options.js';
 import { decideInvalidation } from '../semantics/decide-invalidation.js';
 import { decideRequest } from '../semantics/decide-request.js';
 import { decideStorage } from '../semantics/decide-storage.js';
@@ -118,8 +118,7 @@ export class Exchange {
   async #fetch({ reason, detail, fields }: Extract<RequestDecision, { action: 'forward' }>): Promise<CacheResponse> {
     publish('miss', { request: this.#request, key: this.#key, reason });
     try {
-      const sent = fields === undefined ? undefined : withFields(this.#request.fields, fields);
-      return await this.#receive(await this.#send(sent, 'own'), 'miss', reason, detail);
+      return await this.#receive(await this.#send(this.#withFields(fields), 'own'), 'miss', reason, detail);
     } catch (error) {
       this.#endFlight({ kind: 'look-again' });
       throw error;
@@ -251,8 +250,10 @@ export class Exchange {
 
   async #bypass(): Promise<CacheResponse> {
     const reason = this.#engine.isMethodStored(this.#request.method, this.#options) ? 'bypass' : 'method';
-    const received = await this.#send(undefined, 'own');
-    return this.#receive(received, 'bypass', reason);
+    const decision = this.#options === leftAlone ? undefined : decideRequest(this.#request, [], this.#rules, 0);
+    if (decision?.action === 'gateway-timeout') return this.#perform(decision);
+    const fields = decision?.action === 'forward' ? decision.fields : undefined;
+    return this.#receive(await this.#send(this.#withFields(fields), 'own'), 'bypass', reason);
   }
 
   #validateInBackground(stored: StoredResponse, conditional: FieldLines): void {
@@ -274,6 +275,10 @@ export class Exchange {
       received.origin.body.stream.resume();
       await this.#engine.recordings.settled(this.#key);
     });
+  }
+
+  #withFields(fields: FieldLines | undefined): FieldLines | undefined {
+    return fields === undefined ? undefined : withFields(this.#request.fields, fields);
   }
 
   async #send(fields: FieldLines | undefined, kind: 'own' | 'separate'): Promise<Received> {
