@@ -114,7 +114,10 @@ export class Cache implements AsyncDisposable {
   }
 
   #ruleFor(url: string): OptionRule | undefined {
-    return this.#rules.find(({ match }) => (typeof match === 'string' ? hostOf(url) === match : match.test(url)));
+    // `search` has no memory of the last match, as `test` has with the flag `g`.
+    return this.#rules.find(({ match }) =>
+      typeof match === 'string' ? hostOf(url) === match : url.search(match) !== -1,
+    );
   }
 }
 

@@ -67,7 +67,7 @@ export interface RequestOptions {
    */
   readonly collapse?: boolean;
   /**
-   * Your own data, kept with the response and over a 304: anything msgpack can carry, at most 16 KiB of it.
+   * Your own data, kept with the response and over a 304: anything msgpack can carry. A head of more than 512 KiB, metadata included, is not stored.
    * @default undefined
    */
   readonly metadata?: unknown;

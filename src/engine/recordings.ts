@@ -16,11 +16,6 @@ export class Recordings {
     if (ofKey?.size === 0) this.#byKey.delete(key);
   }
 
-  /** What was asked for before an invalidation is no longer valid when it arrives. */
-  cancel(key: string): void {
-    for (const recording of this.#byKey.get(key) ?? []) recording.cancel();
-  }
-
   async settled(key: string): Promise<void> {
     await Promise.all([...(this.#byKey.get(key) ?? [])].map((recording) => recording.finished));
   }
