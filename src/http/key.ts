@@ -25,7 +25,7 @@ export function cacheKeyOf(parts: KeyParts): string {
   const method = parts.method === 'HEAD' ? 'GET' : encodeURIComponent(wellFormed(parts.method));
   const target = parts.ignoreParams === undefined ? url : withoutParams(url, parts.ignoreParams);
   const namespace = parts.namespace === undefined ? '' : encodeURIComponent(wellFormed(parts.namespace));
-  const body = parts.bodyHash === undefined ? '-' : encodeURIComponent(wellFormed(parts.bodyHash));
+  const body = parts.bodyHash === undefined ? '-' : `body:${encodeURIComponent(wellFormed(parts.bodyHash))}`;
   return `${namespace} ${method} ${who} ${body} ${target}`;
 }
 
