@@ -5,7 +5,7 @@ import { cacheAxios } from '../../interceptors/axios.js';
 import { cacheGot } from '../../interceptors/got.js';
 import { type Cache, openCache } from '../../src/index.js';
 import { createMemoryStore } from '../../src/store/memory-store.js';
-import { axiosFetch, gotFetch } from './clients.js';
+import { axiosFetch, gotFetch, type Saying } from './clients.js';
 import type { SuiteFetch } from './fetch.js';
 import type { CacheType } from './suite.js';
 
@@ -24,8 +24,13 @@ export async function openOurs(
   directory: string,
 ): Promise<OpenClient> {
   const cache = await openStore(store, type, directory);
+  // The suite tells a browser's own cache to keep out of the way when it tests a shared one.
+  const choiceOf: Saying = (mode) => (mode === undefined || type === 'shared' ? {} : { cache: { mode } });
   return {
-    fetch: client === 'axios' ? axiosFetch(cacheAxios(axios.create(), cache)) : gotFetch(got.extend(cacheGot(cache))),
+    fetch:
+      client === 'axios'
+        ? axiosFetch(cacheAxios(axios.create(), cache), choiceOf)
+        : gotFetch(got.extend(cacheGot(cache)), (mode) => ({ context: choiceOf(mode) })),
     [Symbol.asyncDispose]: () => cache.close(),
   };
 }
