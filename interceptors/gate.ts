@@ -85,7 +85,7 @@ class Hop {
         const { stream } = body.tap;
         if (!isMessage(stream)) throw new TypeError('not a response of this client');
         addFields(stream, head.fields.slice(stream.rawHeaders.length));
-        if (body.tap === this.#origin?.body) this.#guard.deliver(stream);
+        if (body.tap === this.#origin?.body) this.#guard.deliver(stream, body.tap);
         else this.#guard.substitute(stream);
       },
       (error: unknown) => {

@@ -1,4 +1,6 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
+import type { Tap } from '../src/index.js';
+import { keepWanted } from './detach.js';
 
 type Emit = (event: string | symbol, ...values: unknown[]) => boolean;
 
@@ -58,8 +60,9 @@ export class Guard {
   }
 
   /** Hands on the response that this request got from the origin. */
-  deliver(response: IncomingMessage): void {
+  deliver(response: IncomingMessage, tap: Tap): void {
     this.#mode = 'open';
+    keepWanted(this.request, response, tap);
     if (!this.#emit('response', response)) response.resume();
     this.open();
   }

@@ -5,6 +5,7 @@ import {
   type CompleteCacheOptions,
   type CompleteRequestOptions,
   checkRequestOptions,
+  layOptions,
   type OptionRule,
   type RequestOptions,
   requestDefaults,
@@ -96,7 +97,7 @@ export class Cache implements AsyncDisposable {
     if (rule?.cache === false) return noStore;
     if (choice === undefined && rule === undefined) return this.#base;
     if (rule !== undefined && choice !== undefined) {
-      return this.#complete({ ...rule.cache, ...choice });
+      return this.#complete(layOptions(rule.cache, choice));
     }
     return this.#complete(choice ?? rule?.cache ?? this.#base);
   }
@@ -105,7 +106,7 @@ export class Cache implements AsyncDisposable {
     let complete = this.#completed.get(options);
     if (complete === undefined) {
       checkRequestOptions(options, 'cache options');
-      complete = Object.freeze({ ...this.#base, ...options });
+      complete = Object.freeze(layOptions(this.#base, options));
       this.#completed.set(options, complete);
     }
     return complete;
@@ -126,7 +127,7 @@ function hostOf(url: string): string | undefined {
 export function layChoices(defaults: CacheChoice, choice: CacheChoice): CacheChoice {
   if (choice === undefined) return defaults;
   if (choice === false || defaults === undefined || defaults === false) return choice;
-  return { ...defaults, ...choice };
+  return layOptions(defaults, choice);
 }
 
 /** Checks what a user put where options go; `false` and `undefined` pass. */

@@ -5,7 +5,7 @@ import type { ResponseStore } from './store/contract.js';
 
 /**
  * What may be said of one request: `config.cache` in axios, `context.cache` in got, the third argument of `cacheAxios`
- * and the second of `cacheGot` for all requests of a client, and `CacheOptions` for all of a cache. The nearest wins.
+ * and the second of `cacheGot` for all requests of a client, and `CacheOptions` for all of a cache. The nearest wins; `undefined` says nothing.
  */
 export interface RequestOptions {
   /**
@@ -231,6 +231,9 @@ interface Check {
   readonly test: (value: unknown) => boolean;
 }
 
+/** A token (RFC 9110 §5.6.2) without lower case: `GET`, `VERSION-CONTROL`. */
+const methodPattern = /^[!#$%&'*+.^_`|~0-9A-Z-]+$/;
+
 const isNumberFrom =
   (min: number, max = Number.MAX_SAFE_INTEGER) =>
   (value: unknown): boolean =>
@@ -255,7 +258,7 @@ const requestChecks: Readonly<Record<keyof RequestOptions, Check>> = {
   maxTtlMs: milliseconds,
   methods: {
     allowed: 'a list of method names in upper case',
-    test: (value) => isStrings(value) && Array.isArray(value) && value.every((name) => /^[A-Z]+$/.test(name)),
+    test: (value) => isStrings(value) && Array.isArray(value) && value.every((name) => methodPattern.test(name)),
   },
   namespace: { allowed: 'a string', test: (value) => typeof value === 'string' },
   key: { allowed: 'a string', test: orUndefined((value) => typeof value === 'string') },
@@ -315,6 +318,8 @@ const cacheChecks: Readonly<Record<keyof CacheOptions, Check>> = {
 function printValue(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value);
   if (typeof value === 'function') return 'a function';
+  // JSON has no word for NaN.
+  if (typeof value === 'number') return String(value);
   try {
     return JSON.stringify(value) ?? String(value);
   } catch {
@@ -332,7 +337,7 @@ function check(options: object, checks: Readonly<Record<string, Check>>, where: 
         `${where} has no option "${name}" (given: ${printValue(value)}). There are: ${known}.`,
       );
     }
-    if (!rule.test(value)) {
+    if (!rule.test(value) && (value !== undefined || name === 'directory')) {
       throw new CacheError(
         'ERR_CACHE_OPTIONS',
         `${where}: "${name}" is ${printValue(value)}; it must be ${rule.allowed}.`,
@@ -357,6 +362,15 @@ export function checkRequestOptions(options: unknown, where: string): RequestOpt
   return options;
 }
 
+/** Lays options over options: what is `undefined` is as good as left out. */
+export function layOptions<Base extends RequestOptions>(base: Base, over: RequestOptions): Base {
+  return { ...base, ...given(over) };
+}
+
+function given(options: object): object {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+}
+
 /** Checks the options of a cache and fills in the defaults; the result is frozen and nothing below checks again. */
 export function completeCacheOptions(options: unknown): CompleteCacheOptions {
   const where = 'openCache()';
@@ -368,8 +382,7 @@ export function completeCacheOptions(options: unknown): CompleteCacheOptions {
       `${where} needs the option "directory": ${cacheChecks.directory.allowed}.`,
     );
   }
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  const complete: CompleteCacheOptions = Object.freeze({ directory: '', ...cacheDefaults, ...given });
+  const complete: CompleteCacheOptions = Object.freeze({ directory: '', ...cacheDefaults, ...given(options) });
   complete.rules.forEach((rule, position) => {
     if (rule.cache !== false) checkRequestOptions(rule.cache, `${where}: rules[${position}].cache`);
   });

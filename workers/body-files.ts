@@ -70,11 +70,13 @@ export class BodyFiles {
     }
   }
 
+  /** Leaves nothing of a body file, finished or not, that no record refers to. */
   abandon(file: number): void {
     const body = this.#open.get(file);
     this.#open.delete(file);
     if (body !== undefined) closeSync(body.fd);
     rmSync(this.#temporaryOf(file), { force: true });
+    this.remove(this.#nameOf(file));
   }
 
   remove(name: SegmentName): void {

@@ -34,6 +34,7 @@ export function replaySegments(folder: string): { index: DiskIndex; segments: Se
   }
   segments.sort((a, b) => a.firstSequence - b.firstSequence || a.number - b.number);
   const index = new DiskIndex();
+  for (const segment of segments) index.ordinalOf(segment);
   for (const segment of segments) {
     const ordinal = index.ordinalOf(segment);
     for (const { header, offset } of segment.rows) index.apply(header, ordinal, offset);

@@ -1,7 +1,8 @@
+import type { Readable } from 'node:stream';
 import { publish } from '../diagnostics.js';
 import { assertNever } from '../errors.js';
 import { fieldValueOf, hasField, withFields } from '../http/fields.js';
-import type { FieldLines, RequestHead, StoredHead } from '../http/message.js';
+import type { FieldLines, RequestHead, ResponseHead, StoredHead } from '../http/message.js';
 import type { CompleteRequestOptions } from '../options.js';
 import { decideInvalidation } from '../semantics/decide-invalidation.js';
 import { decideRequest } from '../semantics/decide-request.js';
@@ -23,6 +24,7 @@ import type { Flight, FlightOutcome } from './flight.js';
 import type { CacheInfo, CacheResponse, Forward, OriginResponse, Presented } from './messages.js';
 import { Recording } from './recording.js';
 import { respondGatewayTimeout, respondOrigin, respondStored } from './respond.js';
+import { ResumingBody } from './resume.js';
 
 /** An origin's answer with the times that RFC 9111 §4.2.3 asks for. */
 interface Received extends OriginExchange {
@@ -242,7 +244,12 @@ export class Exchange {
       priority: this.#options.priority,
       ...(expectedBytes !== undefined && { expectedBytes }),
     });
-    const recording = new Recording(writer, origin, key, this.#request.url);
+    const recording = new Recording(writer, origin, {
+      key,
+      url: this.#request.url,
+      expectedBytes,
+      finishAbandonedBytes: options.finishAbandonedBytes,
+    });
     recordings.add(key, recording);
     origin.body.observe(recording);
     this.#flight?.settle({ kind: 'running', head, recording });
@@ -268,9 +275,14 @@ export class Exchange {
     };
     // Once it is being committed, it is a moment until the store has it.
     if (recording.isOver) return recording.finished.then(() => this.run());
-    const body = recording.writer.openBody();
-    const whole = { head, bodyBytes: 0, inlineBody: undefined, openBody: () => body };
-    return Promise.resolve(respondStored(this.#engine.statusName, { kind: 'whole', head }, whole, info));
+    const followed = { inlineBody: undefined, openBody: () => this.#resuming(recording.follow(), head, this.#options) };
+    return Promise.resolve(respondStored(this.#engine.statusName, { kind: 'whole', head }, followed, info));
+  }
+
+  /** A body that goes on from the origin where its source breaks off. */
+  #resuming(source: Readable, head: ResponseHead, options: CompleteRequestOptions): Readable {
+    const apart: Forward = (fields) => this.#forward(fields, 'separate');
+    return new ResumingBody(source, head, () => new Exchange(this.#engine, this.#presented, apart, options).run());
   }
 
   async #bypass(): Promise<CacheResponse> {
@@ -326,7 +338,6 @@ export class Exchange {
         { request: { ...this.#request, method: 'GET', url }, hasBody: false },
         { ...this.#options, key: undefined },
       );
-      this.#engine.recordings.cancel(key);
       try {
         const entries = await this.#engine.store.invalidate({ key });
         if (entries > 0) publish('invalidate', { entries });
@@ -371,7 +382,12 @@ export class Exchange {
 
   #respondStored(stored: StoredResponse, head: StoredHead, ageSeconds: number, info: CacheInfo): CacheResponse {
     const presentation = present(this.#request, head, stored.bodyBytes, ageSeconds);
-    return respondStored(this.#engine.statusName, presentation, stored, {
+    const isLarge = presentation.kind === 'whole' && stored.inlineBody === undefined;
+    const reload = (): CompleteRequestOptions => ({ ...this.#options, mode: 'reload' });
+    const source = isLarge
+      ? { inlineBody: undefined, openBody: () => this.#resuming(stored.openBody(), head, reload()) }
+      : stored;
+    return respondStored(this.#engine.statusName, presentation, source, {
       ...info,
       storedAtMs: head.responseTimeMs,
       ...(head.metadata !== undefined && { metadata: head.metadata }),

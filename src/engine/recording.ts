@@ -1,68 +1,100 @@
+import type { Readable } from 'node:stream';
 import { publish } from '../diagnostics.js';
 import type { CommitResult, EntryWriter } from '../store/contract.js';
 import type { OriginResponse } from './messages.js';
 import type { BodySink } from './tap.js';
 
+export interface RecordingOptions {
+  readonly key: string;
+  readonly url: string;
+  readonly expectedBytes: number | undefined;
+  /** Finish without a reader when at most this many bytes are missing. */
+  readonly finishAbandonedBytes: number;
+}
+
 /** A response on its way into the store: committed when its body is whole, gone without a trace when it is not. */
 export class Recording implements BodySink {
-  readonly writer: EntryWriter;
+  readonly origin: OriginResponse;
   /** Settles when the response is stored, declined or given up; never rejects. `undefined`: nothing was kept. */
   readonly finished: Promise<CommitResult | undefined>;
-  readonly #origin: OriginResponse;
-  readonly #key: string;
-  readonly #url: string;
+  readonly #writer: EntryWriter;
+  readonly #options: RecordingOptions;
   #settle: (result: CommitResult | undefined) => void = () => undefined;
-  #isCanceled = false;
-  /** No more bytes will come: it is being committed, or given up. */
-  isOver = false;
-  bytes = 0;
+  #bytes = 0;
+  #followers = 0;
+  #isOver = false;
 
-  constructor(writer: EntryWriter, origin: OriginResponse, key: string, url: string) {
-    this.writer = writer;
-    this.#origin = origin;
-    this.#key = key;
-    this.#url = url;
+  constructor(writer: EntryWriter, origin: OriginResponse, options: RecordingOptions) {
+    this.#writer = writer;
+    this.origin = origin;
+    this.#options = options;
     this.finished = new Promise((resolve) => {
       this.#settle = resolve;
     });
   }
 
+  /** No more bytes will come: it is being committed, or given up. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
   write(chunk: Uint8Array): boolean {
-    if (this.isOver) return true;
-    this.bytes += chunk.byteLength;
-    return this.writer.write(chunk);
+    if (this.#isOver) return true;
+    this.#bytes += chunk.byteLength;
+    return this.#writer.write(chunk);
   }
 
   ready(): Promise<void> {
-    return this.writer.ready();
+    return this.#writer.ready();
   }
 
   end(isComplete: boolean): void {
-    if (this.isOver) return;
-    this.isOver = true;
-    if (isComplete && !this.#isCanceled) void this.#commit();
-    else void this.#abort('incomplete');
+    if (this.#isOver) return;
+    this.#isOver = true;
+    void (isComplete ? this.#commit() : this.#abort('incomplete'));
+  }
+
+  openBody(start: number): Readable {
+    return this.#writer.openBody({ start });
+  }
+
+  /** Others wait for the rest, or so little is missing that it is not worth losing. */
+  isWanted(): boolean {
+    const { expectedBytes, finishAbandonedBytes } = this.#options;
+    if (this.#isOver) return false;
+    return this.#followers > 0 || (expectedBytes !== undefined && expectedBytes - this.#bytes <= finishAbandonedBytes);
+  }
+
+  /** Reads along, from the first byte and at its own pace. Not once it is over. */
+  follow(): Readable {
+    this.#followers += 1;
+    this.origin.body.share();
+    const body = this.#writer.openBody();
+    body.once('close', () => {
+      this.#followers -= 1;
+    });
+    return body;
   }
 
   /** What it holds is no longer valid: it never becomes visible. */
   cancel(): void {
-    this.#isCanceled = true;
-    if (this.isOver) return;
-    this.isOver = true;
+    if (this.#isOver) return;
+    this.#isOver = true;
     void this.#abort('invalidated');
   }
 
   async #commit(): Promise<void> {
-    const trailers = this.#origin.trailers();
-    const result = await this.writer.commit(trailers.length > 0 ? { trailers } : undefined);
-    if (result.outcome === 'stored') publish('store', { key: this.#key, url: this.#url, bytes: this.bytes });
-    else publish('skip', { key: this.#key, url: this.#url, reason: result.reason });
+    const trailers = this.origin.trailers();
+    const result = await this.#writer.commit(trailers.length > 0 ? { trailers } : undefined);
+    const { key, url } = this.#options;
+    if (result.outcome === 'stored') publish('store', { key, url, bytes: this.#bytes });
+    else publish('skip', { key, url, reason: result.reason });
     this.#settle(result);
   }
 
   async #abort(reason: string): Promise<void> {
-    await this.writer.abort();
-    publish('skip', { key: this.#key, url: this.#url, reason });
+    await this.#writer.abort();
+    publish('skip', { key: this.#options.key, url: this.#options.url, reason });
     this.#settle(undefined);
   }
 }

@@ -16,11 +16,6 @@ export class Recordings {
     if (ofKey?.size === 0) this.#byKey.delete(key);
   }
 
-  /** What was asked for before an invalidation is no longer valid when it arrives. */
-  cancel(key: string): void {
-    for (const recording of this.#byKey.get(key) ?? []) recording.cancel();
-  }
-
   /**
    * Waits for what has its whole body and is being committed: whoever has read it may ask for it again at once, and finds it stored.
    * `undefined`: nothing to wait for.

@@ -8,6 +8,10 @@ export interface BodySink {
   ready(): Promise<void>;
   /** The body came to its end; `isComplete` is false when it was cut off. */
   end(isComplete: boolean): void;
+  /** The body from `start` on, as far as it has come and then as it comes. */
+  openBody(start: number): Readable;
+  /** The rest is worth having even if its reader goes away. */
+  isWanted(): boolean;
 }
 
 /**
@@ -17,31 +21,37 @@ export interface BodySink {
  */
 export class Tap<Stream extends Readable = Readable> {
   readonly stream: Stream;
-  readonly #isComplete: () => boolean;
+  readonly #push: (chunk: unknown, encoding?: BufferEncoding) => boolean;
+  readonly #read: (size: number) => void;
   #early: Uint8Array[] = [];
   #earlyEnd: boolean | undefined;
   #sink: BodySink | undefined;
+  #bytes = 0;
   #isOver = false;
+  /** The store is behind: no more bytes for now. `#isReadWanted`: the reader asked for some meanwhile. */
   #isHeldBack = false;
-  #readWanted = false;
+  #isReadWanted = false;
+  #isEndHeldBack = false;
+  /** The reader's buffer is full. */
+  #isReaderFull = false;
+  /** Others read along: the body goes at the pace of the fastest, and a reader that falls behind reads from the store. */
+  #isShared = false;
+  #catchUp: { readonly start: number; source?: Readable } | undefined;
+  /** The reader has gone away, and the body goes on without it; called when it is over. */
+  #letGo: (() => void) | undefined;
 
   /** `isComplete` is asked when the stream ends: did the whole body arrive, as far as its framing tells? */
   constructor(stream: Stream, isComplete: () => boolean) {
     this.stream = stream;
-    this.#isComplete = isComplete;
-    const push = stream.push;
-    const read = stream._read;
-    stream.push = (chunk: unknown, encoding?: BufferEncoding): boolean => {
-      if (chunk === null) this.#end(this.#isComplete());
-      else if (chunk instanceof Uint8Array && chunk.byteLength > 0) this.#chunk(chunk);
-      const wantsMore = push.call(stream, chunk, encoding);
-      return wantsMore && !this.#isHeldBack;
-    };
-    stream._read = (size: number): void => {
-      if (this.#isHeldBack) this.#readWanted = true;
-      else read.call(stream, size);
-    };
-    stream.once('close', () => this.#end(false));
+    const { push, _read: read } = stream;
+    this.#push = (chunk, encoding) => push.call(stream, chunk, encoding);
+    this.#read = (size) => read.call(stream, size);
+    stream.push = (chunk: unknown, encoding?: BufferEncoding) => this.#pushed(chunk, encoding, isComplete);
+    stream._read = (size: number) => this.#wanted(size);
+    stream.once('close', () => {
+      this.#catchUp?.source?.destroy();
+      if (this.#letGo === undefined) this.#end(false);
+    });
   }
 
   /** Sends the body, from its first byte, to a sink. Once. */
@@ -66,23 +76,95 @@ export class Tap<Stream extends Readable = Readable> {
     this.stream.resume();
   }
 
+  /** Others read along from now on: a slow reader no longer holds the body back. */
+  share(): void {
+    if (this.#isShared || this.#isOver) return;
+    this.#isShared = true;
+    if (!this.#isReaderFull) return;
+    this.#catchUp = { start: this.#bytes };
+    if (!this.#isHeldBack) this.#read(0);
+  }
+
+  /** Is the rest of the body wanted by anybody but its reader? Then `detach` before the reader goes. */
+  isWanted(): boolean {
+    return !this.#isOver && this.#sink?.isWanted() === true;
+  }
+
+  /** The reader goes away; the body goes on to the sink alone, and `letGo` is called when it is over or nobody wants it any more. */
+  detach(letGo: () => void): void {
+    this.#letGo = letGo;
+    this.#catchUp?.source?.destroy();
+    if (!this.#isHeldBack) this.#read(0);
+  }
+
+  /** Nothing more will be pushed. */
+  cut(): void {
+    this.#end(false);
+  }
+
+  #pushed(chunk: unknown, encoding: BufferEncoding | undefined, isComplete: () => boolean): boolean {
+    if (chunk === null) this.#end(isComplete());
+    else if (chunk instanceof Uint8Array && chunk.byteLength > 0) this.#chunk(chunk);
+    if (this.#letGo !== undefined || this.#catchUp !== undefined) return !this.#isHeldBack;
+    // Small bodies come as a whole: it is by their ends that a client is kept from running ahead of the disk.
+    if (chunk === null && this.#isHeldBack) {
+      this.#isEndHeldBack = true;
+      return false;
+    }
+    this.#isReaderFull = !this.#push(chunk, encoding);
+    if (this.#isReaderFull && this.#isShared && chunk !== null) this.#catchUp = { start: this.#bytes };
+    return (!this.#isReaderFull || this.#isShared) && !this.#isHeldBack;
+  }
+
+  /** The reader has room. */
+  #wanted(size: number): void {
+    this.#isReaderFull = false;
+    if (this.#catchUp !== undefined) this.#pump(this.#catchUp);
+    else if (this.#isHeldBack) this.#isReadWanted = true;
+    else this.#read(size);
+  }
+
+  #pump(catchUp: { readonly start: number; source?: Readable }): void {
+    if (catchUp.source !== undefined) {
+      catchUp.source.resume();
+      return;
+    }
+    const source = this.#sink?.openBody(catchUp.start);
+    if (source === undefined) return;
+    catchUp.source = source;
+    source.on('data', (chunk) => {
+      if (!this.#push(chunk)) source.pause();
+    });
+    source.on('end', () => this.#push(null));
+    source.on('error', (error) => this.stream.destroy(error));
+  }
+
   #chunk(chunk: Uint8Array): void {
+    this.#bytes += chunk.byteLength;
     if (this.#isOver) return;
     if (this.#sink === undefined) this.#early.push(chunk);
     else this.#feed(chunk);
   }
 
   #feed(chunk: Uint8Array): void {
-    if (this.#sink?.write(chunk) === false && !this.#isHeldBack) this.#holdBack(this.#sink);
+    const sink = this.#sink;
+    if (sink === undefined) return;
+    if (!sink.write(chunk) && !this.#isHeldBack) this.#holdBack(sink);
+    if (this.#letGo !== undefined && !sink.isWanted()) this.#end(false);
   }
 
   #holdBack(sink: BodySink): void {
     this.#isHeldBack = true;
     void sink.ready().then(() => {
       this.#isHeldBack = false;
-      if (!this.#readWanted) return;
-      this.#readWanted = false;
-      if (!this.stream.destroyed) this.stream._read(0);
+      if (this.#isEndHeldBack) {
+        this.#push(null);
+        return;
+      }
+      const goesOnAlone = this.#letGo !== undefined || this.#catchUp !== undefined;
+      if (!this.#isReadWanted && !goesOnAlone) return;
+      this.#isReadWanted = false;
+      this.#read(0);
     });
   }
 
@@ -91,5 +173,6 @@ export class Tap<Stream extends Readable = Readable> {
     this.#isOver = true;
     if (this.#sink === undefined) this.#earlyEnd = isComplete;
     else this.#sink.end(isComplete);
+    this.#letGo?.();
   }
 }

@@ -9,6 +9,10 @@ export function varyOf(fields: FieldLines): readonly string[] | '*' {
 }
 
 export function parseVary(value: string): readonly string[] | '*' {
+  if (!value.includes(',')) {
+    const name = value.trim().toLowerCase();
+    return name === '*' ? name : name === '' ? noNames : [name];
+  }
   const names = new Set(listOf(value.toLowerCase()));
   return names.has('*') ? '*' : [...names].sort();
 }
@@ -75,10 +79,14 @@ export function normaliseSelecting(lowerName: string, value: string): string {
 
 function weighted(value: string): string {
   if (value.includes('"')) return value.trim();
-  return listOf(value).map(withWeight).sort().join(',');
+  if (!value.includes(',')) return withWeight(value.trim());
+  const members = listOf(value);
+  for (const [i, member] of members.entries()) members[i] = withWeight(member);
+  return members.sort().join(',');
 }
 
 function withWeight(member: string): string {
+  if (!member.includes(';')) return member.toLowerCase();
   const [name = '', ...parameters] = member.split(';').map((part) => part.trim());
   return [name.toLowerCase(), ...parameters.map(plainWeight).filter((part) => part !== '')].join(';');
 }

@@ -31,14 +31,17 @@ export interface BodySlab {
 export interface BatchTask {
   readonly kind: 'batch';
   readonly session: WriterSession;
+  /** Oldest first, and in this order whenever the power goes: what they removed must not come back. */
+  readonly dropSegments: readonly SegmentName[];
+  readonly removeFiles: readonly Pick<BodyFile, 'writer' | 'number'>[];
   readonly bodies: readonly BodySlab[];
   /** Body files to sync, close and move to their place. */
   readonly finish: readonly number[];
   /** Body files to give up. */
   readonly abandon: readonly number[];
+  /** Ends the segment that is open. */
+  readonly seal: boolean;
   readonly logs: readonly LogSlab[];
-  readonly removeFiles: readonly Pick<BodyFile, 'writer' | 'number'>[];
-  readonly dropSegments: readonly SegmentName[];
 }
 
 export interface CloseTask {
@@ -84,4 +87,6 @@ export interface BatchAnswer {
   readonly buffers: readonly ArrayBuffer[];
   readonly logs: readonly LogAnswer[];
   readonly bodies: readonly BodyAnswer[];
+  /** What went wrong without harm to any record: a file that could not be removed, a hint that could not be written. */
+  readonly problems: readonly WriterFailure[];
 }

@@ -14,18 +14,25 @@ export interface WriteQueueOptions {
   readonly maxSlabs: number;
   /** Called for every record that became durable, in log order. */
   readonly apply: (header: RecordHeader, segment: SegmentName, offset: number) => Applied;
+  readonly onProblem: (failure: WriterFailure) => void;
   /** Called when the worker was lost with a batch. */
   readonly onWorkerLost: (error: unknown) => void;
 }
 
 type Settle = (result: RecordResult) => void;
 
+/** Records that were appended together. */
+interface Unit {
+  readonly records: number;
+  readonly settle: Settle;
+}
+
 interface Slab {
   readonly buffer: ArrayBuffer;
   readonly bytes: Uint8Array;
   readonly view: DataView;
   usedBytes: number;
-  readonly settles: Settle[];
+  readonly units: Unit[];
   readonly pieces: number[];
 }
 
@@ -45,6 +52,7 @@ export class WriteQueue {
   #abandon: number[] = [];
   #removeFiles: Pick<BodyFile, 'writer' | 'number'>[] = [];
   #dropSegments: SegmentName[] = [];
+  #seal = false;
   /** Steps that found no slab, in order. A step returns whether it is done. */
   readonly #waiting: (() => boolean)[] = [];
   #waitingBytes = 0;
@@ -72,14 +80,18 @@ export class WriteQueue {
     return this.#waiting.length > 0;
   }
 
-  /** Queues a record: `fill` writes all of it but its checksums. */
-  append(recordBytes: number, fill: (bytes: Uint8Array, view: DataView, at: number) => void, settle: Settle): void {
+  /** Queues records that belong together: `fill` writes all of them but their checksums. */
+  append(
+    { bytes, records }: { readonly bytes: number; readonly records: number },
+    fill: (bytes: Uint8Array, view: DataView, at: number) => void,
+    settle: Settle,
+  ): void {
     this.#inOrder(() => {
-      const slab = this.#slabFor(this.#logs, recordBytes);
+      const slab = this.#slabFor(this.#logs, bytes);
       if (slab === undefined) return false;
       fill(slab.bytes, slab.view, slab.usedBytes);
-      slab.usedBytes += recordBytes;
-      slab.settles.push(settle);
+      slab.usedBytes += bytes;
+      slab.units.push({ records, settle });
       return true;
     });
   }
@@ -133,6 +145,12 @@ export class WriteQueue {
     this.#schedule();
   }
 
+  /** What is appended from now on goes into a new segment. */
+  seal(): void {
+    this.#seal = true;
+    this.#schedule();
+  }
+
   /** Resolves when nothing that was queued before the call is still on its way. */
   async drained(): Promise<void> {
     while (this.#inFlight || this.#hasWork()) await new Promise<void>((resolve) => this.#idle.push(resolve));
@@ -163,7 +181,7 @@ export class WriteQueue {
       bytes: new Uint8Array(buffer),
       view: new DataView(buffer),
       usedBytes: 0,
-      settles: [],
+      units: [],
       pieces: [],
     };
     list.push(slab);
@@ -178,7 +196,8 @@ export class WriteQueue {
       this.#finish.length > 0 ||
       this.#abandon.length > 0 ||
       this.#removeFiles.length > 0 ||
-      this.#dropSegments.length > 0
+      this.#dropSegments.length > 0 ||
+      this.#seal
     );
   }
 
@@ -206,9 +225,11 @@ export class WriteQueue {
       finish: isAll ? this.#finish.splice(0) : [],
       abandon: isAll ? this.#abandon.splice(0) : [],
       logs: logs.map(({ buffer, usedBytes }) => ({ buffer, usedBytes })),
+      seal: this.#seal,
       removeFiles: this.#removeFiles.splice(0),
       dropSegments: this.#dropSegments.splice(0),
     } as const;
+    this.#seal = false;
     try {
       this.#settle(logs, await this.#options.pool.batch(batch));
     } catch (error) {
@@ -222,25 +243,30 @@ export class WriteQueue {
 
   #settle(logs: readonly Slab[], answer: BatchAnswer): void {
     const { apply } = this.#options;
-    for (const [i, { usedBytes, settles }] of logs.entries()) {
+    for (const [i, { usedBytes, units }] of logs.entries()) {
       const buffer = answer.buffers[i];
-      const place = answer.logs[i];
-      if (buffer === undefined || place === undefined) throw new Error('the writer answered for another batch');
-      if (place.outcome === 'failed') {
-        for (const settle of settles) settle(place);
+      const answered = answer.logs[i];
+      if (buffer === undefined || answered === undefined) throw new Error('the writer answered for another batch');
+      if (answered.outcome === 'failed') {
+        for (const { settle } of units) settle(answered);
         continue;
       }
-      const segment = { writer: this.#session.writer, number: place.segment };
-      if (place.segment >= this.#session.nextSegment) {
-        this.#session = { ...this.#session, nextSegment: place.segment + 1 };
+      const segment = { writer: this.#session.writer, number: answered.segment };
+      if (answered.segment >= this.#session.nextSegment) {
+        this.#session = { ...this.#session, nextSegment: answered.segment + 1 };
       }
       const view = new DataView(buffer, 0, usedBytes);
       let at = 0;
-      for (const settle of settles) {
-        const header = readHeader(view, at);
-        if (header === undefined) throw new Error('a slab came back damaged');
-        settle({ outcome: 'written', applied: apply(header, segment, place.offset + at) });
-        at += header.recordBytes;
+      for (const { records, settle } of units) {
+        let applied: Applied = { place: undefined, removed: 0 };
+        for (let i = 0; i < records; i += 1) {
+          const header = readHeader(view, at);
+          if (header === undefined) throw new Error('a slab came back damaged');
+          const last = apply(header, segment, answered.offset + at);
+          applied = { place: last.place, removed: applied.removed + last.removed };
+          at += header.recordBytes;
+        }
+        settle({ outcome: 'written', applied });
       }
     }
     for (const body of answer.bodies) {
@@ -248,6 +274,7 @@ export class WriteQueue {
       if (body.outcome !== 'written') this.#bodyListeners.delete(body.file);
       listener?.(body);
     }
+    for (const problem of answer.problems) this.#options.onProblem(problem);
     this.#free.push(...answer.buffers);
   }
 
@@ -255,7 +282,7 @@ export class WriteQueue {
   #lose(logs: readonly Slab[], bodySlabs: number, error: unknown): void {
     this.#allocated -= logs.length + bodySlabs;
     const failure = { code: 'ERR_CACHE_WORKER', message: error instanceof Error ? error.message : String(error) };
-    for (const { settles } of logs) for (const settle of settles) settle({ outcome: 'failed', failure });
+    for (const { units } of logs) for (const { settle } of units) settle({ outcome: 'failed', failure });
     const listeners = [...this.#bodyListeners];
     this.#bodyListeners.clear();
     for (const [file, listener] of listeners) listener({ file, outcome: 'failed', failure });

@@ -23,16 +23,22 @@ export interface ByteRange {
 }
 
 const spanBytes = 256 * 1024;
+const copyBytes = 64 * 1024;
 
 /** A body that is in memory as a whole. */
 export function createBytesStream(body: Uint8Array, range: ByteRange = {}): Readable {
   const { start, end } = checkedRange(body.byteLength, range);
-  let sent = false;
+  let position = start;
   return new Readable({
     read() {
-      if (!sent && start < end) this.push(body.subarray(start, end));
-      sent = true;
-      this.push(null);
+      if (position >= end) {
+        this.push(null);
+        return;
+      }
+      // A copy: whoever reads a body may do with the bytes as they please.
+      const chunk = Buffer.from(body.subarray(position, Math.min(position + copyBytes, end)));
+      position += chunk.byteLength;
+      this.push(chunk);
     },
   });
 }

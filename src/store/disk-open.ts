@@ -17,7 +17,7 @@ export interface DiskStoreOptions {
   readonly workerUrl?: URL;
   /** ms since the epoch. @default Date.now */
   readonly nowMs?: () => number;
-  /** Size of a file of the log, in bytes. @default a sixteenth of maxBytes, 4 MiB at least, 64 MiB at most */
+  /** Size of a file of the log, in bytes. @default a sixteenth of maxBytes, 256 KiB at least, 64 MiB at most */
   readonly segmentBytes?: number;
   /** How many segments' descriptors are kept open. @default 64 */
   readonly maxOpenSegments?: number;
@@ -50,7 +50,7 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStor
     directory,
     maxBytes: options.maxBytes,
     maxEntryBytes: options.maxEntryBytes ?? Math.floor(options.maxBytes / 4),
-    segmentBytes: options.segmentBytes ?? Math.min(64 * MiB, Math.max(4 * MiB, Math.floor(options.maxBytes / 16))),
+    segmentBytes: options.segmentBytes ?? Math.min(64 * MiB, Math.max(MiB / 4, Math.floor(options.maxBytes / 16))),
     maxOpenSegments: options.maxOpenSegments ?? 64,
     nowMs,
     onEvent: options.onEvent ?? (() => {}),
