@@ -9,7 +9,16 @@ import type {
   Presented,
 } from '../src/index.js';
 import { Guard } from './guard.js';
-import { addFields, answerOf, fieldLinesOf, hasBody, headersOf, originResponseOf, setFields } from './origin.js';
+import {
+  addFields,
+  answerOf,
+  fieldLinesOf,
+  hasBody,
+  headersOf,
+  originResponseOf,
+  setFields,
+  wireFieldsOf,
+} from './origin.js';
 import { StoredMessage } from './stored-message.js';
 
 /** Node calls this for every request that an agent is to carry; it is how agents are written, and not in the types. */
@@ -75,16 +84,17 @@ class Hop {
       this.#gate.options,
     );
     answer.then(
-      ({ head, body, info }) => {
+      (answered) => {
+        const { head, body, info } = answered;
         this.#gate.onAnswer?.(info);
         if (body.from === 'cache') {
           this.#leave();
-          this.#guard.substitute(new StoredMessage({ head, body, info }, body));
+          this.#guard.substitute(new StoredMessage(answered, body));
           return;
         }
         const { stream } = body.tap;
         if (!isMessage(stream)) throw new TypeError('not a response of this client');
-        addFields(stream, head.fields.slice(stream.rawHeaders.length));
+        addFields(stream, head.fields.slice(wireFieldsOf(stream).length));
         if (body.tap === this.#origin?.body) this.#guard.deliver(stream, body.tap);
         else this.#guard.substitute(stream);
       },

@@ -14,7 +14,16 @@ import {
   type RequestOptions,
 } from '../src/index.js';
 import { Guard } from './guard.js';
-import { addFields, answerOf, fieldLinesOf, fieldOf, hasBody, headersOf, originResponseOf } from './origin.js';
+import {
+  addFields,
+  answerOf,
+  fieldLinesOf,
+  fieldOf,
+  hasBody,
+  headersOf,
+  originResponseOf,
+  wireFieldsOf,
+} from './origin.js';
 import { StoredMessage } from './stored-message.js';
 import { addTimings } from './stored-timings.js';
 
@@ -92,9 +101,10 @@ class GotHop {
     );
   }
 
-  #answer({ head, body, info }: CacheResponse): void {
+  #answer(answer: CacheResponse): void {
+    const { head, body, info } = answer;
     if (body.from === 'cache') {
-      const message = new StoredMessage({ head, body, info }, body);
+      const message = new StoredMessage(answer, body);
       addTimings(message, this.#startMs, this.#url.protocol === 'https:');
       if (this.#guard === undefined) this.#resolve(message);
       else this.#guard.substitute(message);
@@ -104,7 +114,7 @@ class GotHop {
     if (!(stream instanceof http.IncomingMessage) && !('rawHeaders' in stream)) throw new TypeError('not a response');
     // Messages of HTTP/2 are made in the likeness of Node's.
     const message = stream as IncomingMessage;
-    addFields(message, head.fields.slice(message.rawHeaders.length));
+    addFields(message, head.fields.slice(wireFieldsOf(message).length));
     Object.assign(message, { cacheInfo: info });
     if (body.tap === this.#origin?.body) this.#guard?.deliver(message, body.tap);
     else this.#guard?.substitute(message);

@@ -405,11 +405,13 @@ export class Exchange {
             ),
         }
       : stored;
-    return respondStored(this.#engine.statusName, presentation, source, {
+    const response = respondStored(this.#engine.statusName, presentation, source, {
       ...info,
       storedAtMs: head.responseTimeMs,
       ...(head.metadata !== undefined && { metadata: head.metadata }),
     });
+    const { trailers } = head;
+    return presentation.kind === 'whole' && trailers !== undefined ? { ...response, trailers } : response;
   }
 
   #userRefusal(received: Received): string | undefined {

@@ -49,6 +49,8 @@ export interface CacheInfo {
 /** What the engine answers with. */
 export interface CacheResponse {
   readonly head: ResponseHead;
+  /** A stored response's trailer field lines, if it had any. */
+  readonly trailers?: FieldLines;
   readonly info: CacheInfo;
   readonly body:
     | { readonly from: 'origin'; readonly tap: Tap }
