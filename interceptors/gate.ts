@@ -31,6 +31,8 @@ interface AgentInternals {
 export interface GateOptions {
   readonly cache: Cache;
   readonly options: CacheRequestOptions | undefined;
+  /** How long the client waits for an answer: no longer than that does a request wait for another's. 0: no limit. */
+  readonly timeoutMs?: number;
   /** Told of every hop's answer, in order. */
   onAnswer?(info: CacheInfo): void;
   onPresented?(presented: Presented): void;
@@ -62,6 +64,9 @@ class Hop {
   #origin: OriginResponse | undefined;
   #heldEnd: unknown[] | undefined;
   #isHeld = true;
+  #timer: NodeJS.Timeout | undefined;
+  #stopWaiting: (() => void) | undefined;
+  #patience: Promise<void> | undefined;
 
   constructor(request: ClientRequest, options: RequestOptions, real: Agent, carry: () => void, gate: GateOptions) {
     this.#request = request;
@@ -76,7 +81,10 @@ class Hop {
   }
 
   start(): void {
-    const presented = presentedOf(this.#request, this.#options);
+    const presented: Presented = {
+      ...presentedOf(this.#request, this.#options),
+      patience: () => (this.#patience ??= this.#waitForAnother(this.#gate.timeoutMs ?? 0)),
+    };
     this.#gate.onPresented?.(presented);
     const answer = this.#gate.cache.exchange(
       presented,
@@ -122,9 +130,19 @@ class Hop {
     };
   }
 
+  /** Clients count the time from when a request gets its socket, and this one has none: it is told here that its time is up. */
+  #waitForAnother(timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#stopWaiting = resolve;
+      if (timeoutMs > 0) this.#timer = setTimeout(() => this.#request.emit('timeout'), timeoutMs);
+    });
+  }
+
   #leave(): boolean {
     if (!this.#isHeld) return false;
     this.#isHeld = false;
+    clearTimeout(this.#timer);
+    this.#stopWaiting?.();
     Reflect.deleteProperty(this.#request, 'end');
     Reflect.deleteProperty(this.#request, 'destroy');
     return true;

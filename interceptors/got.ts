@@ -77,6 +77,8 @@ class GotHop {
   #reject: (error: unknown) => void = () => undefined;
   #guard: Guard | undefined;
   #origin: OriginResponse | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #patience: Promise<void> | undefined;
 
   constructor(
     cache: Cache,
@@ -92,7 +94,10 @@ class GotHop {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    const presented = presentedOf(url, native);
+    const presented: Presented = {
+      ...presentedOf(url, native),
+      patience: () => (this.#patience ??= this.#waitForAnother()),
+    };
     const forward: Forward = (fields, kind) =>
       kind === 'own' ? this.#forward(fields) : this.#forwardApart(fields ?? presented.request.fields);
     cache.exchange(presented, forward, choice).then(
@@ -101,7 +106,16 @@ class GotHop {
     );
   }
 
+  /** got counts the time once it has a request: it gets one when it has waited for another's for as long as it would for its own. */
+  #waitForAnother(): Promise<void> {
+    const timeoutMs = this.#gotOptions.timeout.request;
+    return new Promise((resolve) => {
+      if (timeoutMs !== undefined) this.#timer = setTimeout(resolve, timeoutMs);
+    });
+  }
+
   #answer(answer: CacheResponse): void {
+    clearTimeout(this.#timer);
     const { head, body, info } = answer;
     if (body.from === 'cache') {
       const message = new StoredMessage(answer, body);
@@ -121,11 +135,13 @@ class GotHop {
   }
 
   #fail(error: unknown): void {
+    clearTimeout(this.#timer);
     if (this.#guard === undefined) this.#reject(error);
     else this.#guard.fail(error);
   }
 
   async #forward(fields: FieldLines | undefined): Promise<OriginResponse> {
+    clearTimeout(this.#timer);
     const request = await this.#issue(fields === undefined ? this.#native.headers : headersOf(fields));
     const guard = new Guard(request, (response) => {
       this.#origin = originResponseOf(response);

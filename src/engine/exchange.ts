@@ -70,9 +70,9 @@ export class Exchange {
           this.#flight = this.#engine.flights.start(this.#key);
           return await this.#lead(decision);
         }
-        const outcome = await flight.outcome;
-        if (outcome.kind === 'look-again') continue;
-        const joined = this.#join(outcome);
+        const outcome = await this.#wait(flight);
+        if (outcome?.kind === 'look-again') continue;
+        const joined = outcome && this.#join(outcome);
         if (joined !== undefined) return joined;
         mayCollapse = false;
       }
@@ -269,6 +269,12 @@ export class Exchange {
       this.#endFlight({ kind: 'look-again' });
     });
     return true;
+  }
+
+  /** What came of the request that another one made; `undefined` if it takes too long. */
+  #wait(flight: Flight): Promise<FlightOutcome | undefined> {
+    const patience = this.#presented.patience?.().then(() => undefined);
+    return patience === undefined ? flight.outcome : Promise.race([flight.outcome, patience]);
   }
 
   /** Reads along with the request that another one made for the same key. `undefined`: what it got is not for us. */

@@ -20,6 +20,8 @@ const onlyForwarded: NonNullable<GotRow['except']> = {
   collapsed: neverStored,
 };
 
+const { collapsed: _, ...exceptCollapsed } = onlyForwarded;
+
 const to =
   (status: number, location: string): Answer =>
   ({ send }) =>
@@ -42,7 +44,7 @@ const silent: Answer = ({ response, freshness }) => {
   response.writeHead(200, { ...freshness, 'Content-Length': 10 });
   response.flushHeaders();
 };
-const mute: Answer = () => undefined;
+const mute: Answer = ({ hang }) => hang();
 
 const redirects: readonly GotRow[] = [
   {
@@ -443,6 +445,23 @@ const streams: readonly GotRow[] = [
 ];
 
 const time: readonly GotRow[] = [
+  {
+    name: 'a timeout while another’s request for the same thing hangs',
+    answer: mute,
+    except: { ...exceptCollapsed, miss: 'nobody to wait for', bypass: 'nobody to wait for' },
+    instead: 'anything',
+    run: async ({ attach, url }) => failureOf((await attach(create()))(url, { timeout: { request: 30 } })),
+  },
+  {
+    name: 'a signal that aborts while another’s request for the same thing hangs',
+    answer: mute,
+    except: { ...exceptCollapsed, miss: 'nobody to wait for', bypass: 'nobody to wait for' },
+    instead: 'anything',
+    run: async ({ attach, url }) => {
+      const client = await attach(create());
+      return failureOf(client(url, { signal: AbortSignal.timeout(20) }));
+    },
+  },
   ...(['request', 'response', 'read', 'socket'] as const).map(
     (phase): GotRow => ({
       name: `timeout.${phase}`,
