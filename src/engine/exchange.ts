@@ -16,7 +16,7 @@ import type {
   StorageDecision,
 } from '../semantics/decisions.js';
 import { present } from '../semantics/present.js';
-import { validationFields } from '../semantics/validators.js';
+import { backgroundFields, validationFields } from '../semantics/validators.js';
 import { variantsReplacedBy } from '../semantics/variants.js';
 import type { StoredResponse } from '../store/contract.js';
 import type { EngineParts } from './engine.js';
@@ -307,7 +307,7 @@ export class Exchange {
 
   #validateInBackground(stored: StoredResponse, conditional: FieldLines): void {
     this.#engine.background.once(`validate ${stored.ref.sequence} ${this.#key}`, async () => {
-      const received = await this.#send(validationFields(this.#request.fields, conditional), 'separate');
+      const received = await this.#send(backgroundFields(this.#request.fields, conditional), 'separate');
       const verdict = decideValidation(this.#request, stored.head, received, this.#rules, this.#engine.nowMs());
       if (verdict.action === 'freshen') {
         received.origin.body.discard();
