@@ -1,9 +1,19 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import type { SegmentName } from '../src/disk/index-table.js';
 import { formatFolder, hintFileOf, segmentFileOf, segmentsFolder } from '../src/disk/layout.js';
-import type { BatchAnswer, BatchTask, OpenAnswer, WriterSession, WriterTask } from '../src/protocol/messages.js';
+import { failureOf } from '../src/protocol/failure.js';
+import type {
+  BatchAnswer,
+  BatchTask,
+  OpenAnswer,
+  WriterFailure,
+  WriterSession,
+  WriterTask,
+} from '../src/protocol/messages.js';
 import { moving } from '../src/protocol/pool.js';
 import { BodyFiles } from './body-files.js';
+import { syncFolder } from './files.js';
 import { openDirectory } from './open-directory.js';
 import { releaseDirectory } from './owner.js';
 import { SegmentLog } from './segment-log.js';
@@ -40,21 +50,34 @@ export default function handle(task: WriterTask): OpenAnswer | BatchAnswer | und
 
 function runBatch(task: BatchTask): BatchAnswer {
   const { log, bodies } = writerFor(task.session);
+  const problems: WriterFailure[] = [];
+  const attempt = (step: () => void): void => {
+    try {
+      step();
+    } catch (error) {
+      problems.push(failureOf(error));
+    }
+  };
+  const folder = join(task.session.directory, formatFolder, segmentsFolder);
+  for (const name of task.dropSegments) attempt(() => dropSegment(folder, name));
+  for (const name of task.removeFiles) attempt(() => bodies.remove(name));
   const written = bodies.write(task.bodies);
   const finished = task.finish.map((file) => bodies.finish(file));
-  for (const file of task.abandon) bodies.abandon(file);
+  for (const file of task.abandon) attempt(() => bodies.abandon(file));
+  if (task.seal) attempt(() => log.seal());
   const logs = task.logs.length === 0 ? [] : log.append(task.logs);
-  for (const name of task.removeFiles) bodies.remove(name);
-  const segments = join(task.session.directory, formatFolder, segmentsFolder);
-  for (const name of task.dropSegments) {
-    rmSync(join(segments, segmentFileOf(name)), { force: true });
-    rmSync(join(segments, hintFileOf(name)), { force: true });
-  }
   return {
     buffers: [...task.logs, ...task.bodies].map(({ buffer }) => buffer),
     logs,
     bodies: [...written, ...finished],
+    problems,
   };
+}
+
+function dropSegment(folder: string, name: SegmentName): void {
+  rmSync(join(folder, segmentFileOf(name)), { force: true });
+  rmSync(join(folder, hintFileOf(name)), { force: true });
+  syncFolder(folder);
 }
 
 function writerFor(session: WriterSession): Writer {

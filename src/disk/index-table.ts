@@ -13,10 +13,19 @@ export interface BodyFile {
   readonly bytes: number;
 }
 
+/** Where a stored response is in the log. */
+export interface LogPlace {
+  /** The segment's number in the index. */
+  readonly ordinal: number;
+  readonly offset: number;
+  readonly recordBytes: number;
+  readonly sequence: number;
+}
+
 /** What came of applying a record. */
 export interface Applied {
-  /** The slot that the record's response is now at; -1 when it stores none or came too late. */
-  readonly slot: number;
+  /** Where the record's response is now; `undefined` when there is none. */
+  readonly place: LogPlace | undefined;
   /** How many stored responses it removed. */
   readonly removed: number;
 }
@@ -32,6 +41,7 @@ export interface IndexParts {
   readonly free: number;
   readonly lastSequence: number;
   readonly segments: readonly SegmentName[];
+  readonly live: readonly number[];
   readonly bodyFiles: ReadonlyMap<number, BodyFile>;
 }
 
@@ -52,7 +62,8 @@ const useWord = 7;
  * of table, so that a million of them are nothing to the garbage collector. Variants of a key are chained.
  *
  * It is a function of the log: records applied in log order give the same index whether they are applied as they are
- * acknowledged or read back at opening. Every compare-and-set is decided here, by `apply`.
+ * acknowledged or read back at opening, also when the oldest segments are gone by then. So `apply` decides nothing:
+ * compare-and-set comes before a record is written, and what loses is never in the log.
  */
 export class DiskIndex {
   #table: Uint32Array<ArrayBuffer>;
@@ -65,6 +76,8 @@ export class DiskIndex {
   #lastSequence = 0;
   readonly #segments: SegmentName[] = [];
   readonly #ordinals = new Map<string, number>();
+  /** By segment: how many heads and bodies of responses are in it. */
+  readonly #live: number[] = [];
   readonly #bodyFiles = new Map<number, BodyFile>();
   #freed: BodyFile[] = [];
 
@@ -79,6 +92,7 @@ export class DiskIndex {
     this.#free = parts.free;
     this.#lastSequence = parts.lastSequence;
     for (const name of parts.segments) this.ordinalOf(name);
+    this.#live = [...parts.live];
     this.#bodyFiles = new Map(parts.bodyFiles);
   }
 
@@ -94,6 +108,7 @@ export class DiskIndex {
       free: this.#free,
       lastSequence: this.#lastSequence,
       segments: this.#segments,
+      live: this.#live,
       bodyFiles: this.#bodyFiles,
     };
   }
@@ -121,12 +136,18 @@ export class DiskIndex {
     const known = this.#ordinals.get(key);
     if (known !== undefined) return known;
     const ordinal = this.#segments.push(name) - 1;
+    this.#live.push(0);
     this.#ordinals.set(key, ordinal);
     return ordinal;
   }
 
   segmentAt(ordinal: number): SegmentName | undefined {
     return this.#segments[ordinal];
+  }
+
+  /** Whether anything that can be found is in a segment. */
+  isLive(ordinal: number): boolean {
+    return (this.#live[ordinal] ?? 0) > 0;
   }
 
   /** The first slot of a key's chain, or -1. */
@@ -146,16 +167,19 @@ export class DiskIndex {
     return this.#sequence[slot] ?? 0;
   }
 
-  segmentOf(slot: number): number {
-    return this.#word(slot, segmentWord);
+  placeOf(slot: number): LogPlace {
+    return {
+      ordinal: this.#word(slot, segmentWord),
+      offset: this.#word(slot, offsetWord),
+      recordBytes: this.#word(slot, lengthWord),
+      sequence: this.sequenceOf(slot),
+    };
   }
 
-  offsetOf(slot: number): number {
-    return this.#word(slot, offsetWord);
-  }
-
-  recordBytesOf(slot: number): number {
-    return this.#word(slot, lengthWord);
+  hashOf(slot: number): KeyHash {
+    const at = 4 * slot;
+    const all = this.#hash;
+    return { a: all[at] ?? 0, b: all[at + 1] ?? 0, c: all[at + 2] ?? 0, d: all[at + 3] ?? 0 };
   }
 
   hostHashOf(slot: number): number {
@@ -209,24 +233,27 @@ export class DiskIndex {
     switch (header.type) {
       case recordTypes.stored: {
         const removed = header.replaces > 0 ? this.#removeOne(header.hash, header.replaces) : 0;
-        return { slot: this.#insert(header, segment, offset), removed };
+        return { place: this.#insert(header, segment, offset), removed };
       }
       case recordTypes.freshened: {
         const old = this.slotOf(header.hash, header.replaces);
-        if (old < 0) return { slot: -1, removed: 0 };
-        this.#bodyFiles.delete(old);
-        this.#remove(old);
-        return { slot: this.#insert(header, segment, offset), removed: 1 };
+        if (old >= 0) {
+          // The file goes over to the new head.
+          if (header.place === bodyPlaces.file) this.#bodyFiles.delete(old);
+          this.#remove(old);
+        }
+        const place = this.#hasBody(header) ? this.#insert(header, segment, offset) : undefined;
+        return { place, removed: old < 0 ? 0 : 1 };
       }
       case recordTypes.removed:
-        return { slot: -1, removed: this.#removeOne(header.hash, header.replaces) };
+        return { place: undefined, removed: this.#removeOne(header.hash, header.replaces) };
       case recordTypes.keyInvalidated: {
         let removed = 0;
         for (let slot = this.find(header.hash); slot >= 0; slot = this.find(header.hash)) {
           this.#remove(slot);
           removed += 1;
         }
-        return { slot: -1, removed };
+        return { place: undefined, removed };
       }
       case recordTypes.cleared: {
         const removed = this.#count;
@@ -234,26 +261,34 @@ export class DiskIndex {
         this.#bodyFiles.clear();
         this.#table.fill(0);
         this.#sequence.fill(0);
+        this.#live.fill(0);
         this.#used = 0;
         this.#count = 0;
         this.#free = none;
-        return { slot: -1, removed };
+        return { place: undefined, removed };
       }
       default:
-        return { slot: -1, removed: 0 };
+        return { place: undefined, removed: 0 };
     }
   }
 
-  /** Forgets every response whose head or body is in a segment. Returns how many. */
-  dropSegment(segment: number): number {
-    let removed = 0;
+  /** Forgets every response whose head or body is in a segment. Returns their sequences. */
+  dropSegment(segment: number): readonly number[] {
+    const removed: number[] = [];
+    const name = this.#segments[segment];
+    if (name !== undefined) this.#ordinals.delete(`${name.writer}-${name.number}`);
+    if (!this.isLive(segment)) return removed;
     for (let slot = 0; slot < this.#used; slot += 1) {
       if (this.#sequence[slot] === 0) continue;
       if (this.#word(slot, segmentWord) !== segment && this.#word(slot, bodySegmentWord) !== segment) continue;
+      removed.push(this.#sequence[slot] ?? 0);
       this.#remove(slot);
-      removed += 1;
     }
     return removed;
+  }
+
+  #hasBody(header: RecordHeader): boolean {
+    return header.place !== bodyPlaces.log || this.#ordinals.has(`${header.bodyWriter}-${header.bodyNumber}`);
   }
 
   #removeOne(hash: KeyHash, sequence: number): number {
@@ -263,9 +298,10 @@ export class DiskIndex {
     return 1;
   }
 
-  #insert(header: RecordHeader, segment: number, offset: number): number {
+  #insert(header: RecordHeader, segment: number, offset: number): LogPlace {
     const { hash } = header;
     const known = this.slotOf(hash, header.sequence);
+    if (known >= 0) this.#countLive(known, -1);
     const slot = known >= 0 ? known : this.#link(hash);
     this.#sequence[slot] = header.sequence;
     const at = slot * words;
@@ -280,10 +316,18 @@ export class DiskIndex {
       header.place === bodyPlaces.log
         ? this.ordinalOf({ writer: header.bodyWriter, number: header.bodyNumber })
         : segment;
+    this.#countLive(slot, 1);
     if (header.place === bodyPlaces.file) {
-      this.#bodyFiles.set(slot, { writer: header.bodyWriter, number: header.bodyNumber, bytes: header.bodyBytes });
+      this.#bodyFiles.set(slot, fileOf(header));
     }
-    return slot;
+    return this.placeOf(slot);
+  }
+
+  #countLive(slot: number, change: number): void {
+    const segment = this.#word(slot, segmentWord);
+    const bodySegment = this.#word(slot, bodySegmentWord);
+    this.#live[segment] = (this.#live[segment] ?? 0) + change;
+    if (bodySegment !== segment) this.#live[bodySegment] = (this.#live[bodySegment] ?? 0) + change;
   }
 
   /** Takes a free slot and makes it the first of its key's chain. */
@@ -303,7 +347,7 @@ export class DiskIndex {
   }
 
   #remove(slot: number): void {
-    const position = this.#positionOf(this.#hashOf(slot));
+    const position = this.#positionOf(this.hashOf(slot));
     const next = this.nextOf(slot);
     let before = (this.#table[position] ?? 0) - 1;
     if (before === slot) {
@@ -318,6 +362,7 @@ export class DiskIndex {
       this.#freed.push(file);
       this.#bodyFiles.delete(slot);
     }
+    this.#countLive(slot, -1);
     this.#sequence[slot] = 0;
     this.#columns[slot * words + nextWord] = this.#free;
     this.#free = slot;
@@ -354,12 +399,6 @@ export class DiskIndex {
     }
   }
 
-  #hashOf(slot: number): KeyHash {
-    const at = 4 * slot;
-    const all = this.#hash;
-    return { a: all[at] ?? 0, b: all[at + 1] ?? 0, c: all[at + 2] ?? 0, d: all[at + 3] ?? 0 };
-  }
-
   #takeSlot(): number {
     if (this.#free !== none) {
       const slot = this.#free;
@@ -391,6 +430,10 @@ export class DiskIndex {
   #word(slot: number, word: number): number {
     return this.#columns[slot * words + word] ?? 0;
   }
+}
+
+function fileOf(header: RecordHeader): BodyFile {
+  return { writer: header.bodyWriter, number: header.bodyNumber, bytes: header.bodyBytes };
 }
 
 function grown<T extends Uint32Array | Float64Array>(from: T, to: T): T {

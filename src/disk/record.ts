@@ -12,8 +12,7 @@ export const recordTypes = {
   freshened: 2,
   removed: 3,
   keyInvalidated: 4,
-  ruleInvalidated: 5,
-  cleared: 6,
+  cleared: 5,
 } as const;
 export type RecordType = (typeof recordTypes)[keyof typeof recordTypes];
 const lastRecordType = recordTypes.cleared;

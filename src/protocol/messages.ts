@@ -4,8 +4,11 @@ import type { BodyFile, IndexParts, SegmentName } from '../disk/index-table.js';
 export interface WriterSession {
   readonly directory: string;
   readonly writer: number;
-  /** No segment of this writer has this number or a higher one, but those that this worker itself began. */
-  readonly nextSegment: number;
+  /**
+   * The last segment with a record that was acknowledged, and where the last one ends. What a lost worker left beyond it
+   * was never acknowledged and must not come to light at the next opening.
+   */
+  readonly last: { readonly number: number; readonly usedBytes: number };
   readonly segmentBytes: number;
 }
 
@@ -31,14 +34,17 @@ export interface BodySlab {
 export interface BatchTask {
   readonly kind: 'batch';
   readonly session: WriterSession;
+  /** Oldest first, and in this order whenever the power goes: what they removed must not come back. */
+  readonly dropSegments: readonly SegmentName[];
+  readonly removeFiles: readonly Pick<BodyFile, 'writer' | 'number'>[];
   readonly bodies: readonly BodySlab[];
   /** Body files to sync, close and move to their place. */
   readonly finish: readonly number[];
   /** Body files to give up. */
   readonly abandon: readonly number[];
+  /** Ends the segment that is open. */
+  readonly seal: boolean;
   readonly logs: readonly LogSlab[];
-  readonly removeFiles: readonly Pick<BodyFile, 'writer' | 'number'>[];
-  readonly dropSegments: readonly SegmentName[];
 }
 
 export interface CloseTask {
@@ -84,4 +90,6 @@ export interface BatchAnswer {
   readonly buffers: readonly ArrayBuffer[];
   readonly logs: readonly LogAnswer[];
   readonly bodies: readonly BodyAnswer[];
+  /** What went wrong without harm to any record: a file that could not be removed, a hint that could not be written. */
+  readonly problems: readonly WriterFailure[];
 }

@@ -90,12 +90,11 @@ function refusalOf(
     if (cacheControl.private) return 'private';
     const isShareable = cacheControl.public || cacheControl.sMaxage !== undefined;
     if (isAuthorized && !isShareable && !cacheControl.mustRevalidate) return 'authorization';
-    if (!cacheControl.public && hasField(fields, 'set-cookie')) return 'set-cookie';
+    // Who says how long it is fresh has thought of caches (§7.3); who says nothing may mean one user.
+    if (!cacheControl.public && !freshness.isExplicit && hasField(fields, 'set-cookie')) return 'set-cookie';
   }
   if (vary === '*') return 'vary-star';
-  // A private cache may also store what is marked private (§3); the rule engine does not know.
-  const isStorable = freshness.isStorable || (!rules.shared && cacheControl.private);
-  return isStorable ? undefined : 'not-explicit';
+  return freshness.isStorable ? undefined : 'not-explicit';
 }
 
 /** When the response is of no use any more, not even as a stale one; never, if it can be validated. */

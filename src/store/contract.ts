@@ -38,6 +38,7 @@ export interface ResponseStore extends AsyncDisposable {
 /** Opaque to all but the store that made it. */
 export interface StoreRef {
   readonly key: string;
+  /** A safe integer; not negative in a store that is to be a tier of another. */
   readonly sequence: number;
 }
 
@@ -68,6 +69,8 @@ export interface CreateOptions {
   readonly tags?: readonly string[];
   /** Who is evicted last: higher stays longer. Default 0. */
   readonly priority?: number;
+  /** Whether the memory tier takes it as well; for stores that have one. */
+  readonly admission?: 'always' | 'auto' | 'never';
 }
 
 export interface UpdateOptions {

@@ -23,16 +23,22 @@ export interface ByteRange {
 }
 
 const spanBytes = 256 * 1024;
+const copyBytes = 64 * 1024;
 
 /** A body that is in memory as a whole. */
 export function createBytesStream(body: Uint8Array, range: ByteRange = {}): Readable {
   const { start, end } = checkedRange(body.byteLength, range);
-  let sent = false;
+  let position = start;
   return new Readable({
     read() {
-      if (!sent && start < end) this.push(body.subarray(start, end));
-      sent = true;
-      this.push(null);
+      if (position >= end) {
+        this.push(null);
+        return;
+      }
+      // A copy: whoever reads a body may do with the bytes as they please.
+      const chunk = Buffer.from(body.subarray(position, Math.min(position + copyBytes, end)));
+      position += chunk.byteLength;
+      this.push(chunk);
     },
   });
 }
@@ -44,7 +50,7 @@ export function createBlockStream(body: BlockBody, range: ByteRange = {}): Reada
   let opened: OpenBlocks | undefined;
   const next = async (): Promise<Uint8Array | null> => {
     if (position >= end) return null;
-    opened ??= await body.open();
+    opened ??= await openOrReport(body);
     if (stream.destroyed) opened.handle.close();
     const block = 2 ** opened.blockShift;
     const first = Math.floor(position / block);
@@ -78,6 +84,16 @@ export function createBlockStream(body: BlockBody, range: ByteRange = {}): Reada
     },
   });
   return stream;
+}
+
+/** A body file that is not there is damage like any other. */
+async function openOrReport(body: BlockBody): Promise<OpenBlocks> {
+  try {
+    return await body.open();
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') body.onCorrupt('its file is gone');
+    throw error;
+  }
 }
 
 function checkedRange(bodyBytes: number, range: ByteRange): { start: number; end: number } {

@@ -4,8 +4,10 @@ import type { StoredHead } from '../http/message.js';
 import type { BodyAnswer } from '../protocol/messages.js';
 import type { WriteQueue } from '../protocol/write-queue.js';
 import type { CommitResult, CreateOptions, DeclineReason, EntryWriter } from './contract.js';
+import { ChunkWindow } from './disk-chunks.js';
 import type { ReadHandle } from './disk-files.js';
 import { createRunningStream, type RunningSource } from './disk-running-body.js';
+import { fileCostOf } from './disk-space.js';
 
 /** The body of a response that is about to be committed. */
 export type WrittenBody =
@@ -20,31 +22,39 @@ export interface WriterHost {
   refusal(): DeclineReason | undefined;
   newFile(): number;
   openUnfinished(file: number): Promise<ReadHandle>;
+  /** Takes space for a body file, or gives it back. */
+  reserveFile(bytes: number): void;
   /** Counts bytes that writers hold in memory; `false` when they are too many. */
   holdBytes(change: number): boolean;
   reasonOf(failure: { readonly code: string; readonly message: string }): DeclineReason;
   commit(key: string, head: StoredHead, options: CreateOptions, body: WrittenBody): Promise<CommitResult>;
-  forget(writer: DiskEntryWriter): void;
+  forget(writer: DiskEntryWriter, isDeclined: boolean): void;
 }
 
 /** Bodies up to this long go into the log along with their record. */
-export const maxLogBodyBytes = 1024 * 1024;
+const maxLogBodyBytes = 1024 * 1024;
 /** What may wait for a slab before writers are asked to wait, and before they are given up. */
 const waitAboveBytes = 4 * 1024 * 1024;
 const giveUpAboveBytes = 32 * 1024 * 1024;
+/** What is kept for readers of a body that is not stored. */
+const maxWindowBytes = 1024 * 1024;
 
+/** One response on its way to the disk: in memory at first, in a file of its own if it grows long. */
 export class DiskEntryWriter implements EntryWriter, RunningSource {
   readonly #host: WriterHost;
   readonly key: string;
   readonly head: StoredHead;
   readonly options: CreateOptions;
-  #chunks: Uint8Array[] = [];
-  #bytes = 0;
+  readonly #window = new ChunkWindow();
+  readonly #readers = new Set<object>();
+  #heldBytes = 0;
   #file: number | undefined;
   #fileBytes = 0;
-  #fileAnswer: ((answer: BodyAnswer) => void) | undefined;
+  #reservedBytes = 0;
+  #onFinished: ((answer: BodyAnswer) => void) | undefined;
   #refused: DeclineReason | undefined;
-  #state: 'writing' | 'committing' | 'ended' = 'writing';
+  #result: Promise<CommitResult> | undefined;
+  #isQueued = false;
   #isComplete = false;
   #failure: Error | undefined;
   #watchers: (() => void)[] = [];
@@ -59,79 +69,46 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
   }
 
   write(chunk: Uint8Array): boolean {
-    if (this.#state !== 'writing' || this.#refused !== undefined || chunk.byteLength === 0) return true;
-    this.#bytes += chunk.byteLength;
-    if (this.#bytes > this.#host.maxEntryBytes) return this.refuse('too-large');
-    if (this.#bytes > (this.options.expectedBytes ?? Infinity)) return this.refuse('length-mismatch');
-    if (this.#file === undefined) {
-      this.#chunks.push(chunk);
-      const hasRoom = this.#host.holdBytes(chunk.byteLength);
-      if (hasRoom && this.#bytes <= maxLogBodyBytes) {
-        this.#changed();
-        return true;
-      }
-      this.#spill();
-    } else {
-      this.#host.queue.appendBody(this.#file, chunk);
-    }
-    if (this.#host.queue.waitingBytes > giveUpAboveBytes) return this.refuse('overloaded');
-    return this.#host.queue.waitingBytes <= waitAboveBytes;
+    if (this.#result !== undefined || this.#failure !== undefined || chunk.byteLength === 0) return true;
+    this.#window.append(chunk);
+    const bytes = this.#window.endByte;
+    if (bytes > (this.options.expectedBytes ?? Infinity)) this.#refuse('length-mismatch');
+    else if (bytes > this.#host.maxEntryBytes) this.#refuse('too-large');
+    else if (this.#refused === undefined) this.#keep(chunk);
+    if (this.#refused !== undefined) this.#window.dropBefore(this.#readers.size === 0 ? bytes : bytes - maxWindowBytes);
+    this.#changed();
+    return this.#refused !== undefined || this.#file === undefined || this.#host.queue.waitingBytes <= waitAboveBytes;
   }
 
   async ready(): Promise<void> {
     if (this.#refused === undefined && this.#file !== undefined) await this.#host.queue.room();
   }
 
-  async commit(options: { readonly trailers?: readonly string[] } = {}): Promise<CommitResult> {
-    if (this.#state !== 'writing') return { outcome: 'declined', reason: this.#refused ?? 'closed' };
-    if (this.#bytes !== (this.options.expectedBytes ?? this.#bytes)) this.refuse('length-mismatch');
-    this.#refused ??= this.#host.refusal();
-    this.#state = 'committing';
-    const result = await this.#finish(options.trailers);
-    this.#state = 'ended';
-    if (result.outcome === 'declined') {
-      this.#refused = result.reason;
-      this.#fail(`the response was not stored: ${result.reason}`);
-    } else {
-      this.#isComplete = true;
-    }
-    this.#host.forget(this);
-    this.#letGo();
-    this.#changed();
-    return result;
+  commit(options: { readonly trailers?: readonly string[] } = {}): Promise<CommitResult> {
+    this.#result ??= this.#commit(options.trailers);
+    return this.#result;
   }
 
   async abort(): Promise<void> {
-    if (this.#state !== 'writing') return;
-    this.#state = 'ended';
-    this.#host.forget(this);
-    this.#drop();
-    this.#fail('the response was given up before it was whole');
-    this.#changed();
+    if (this.#result !== undefined) return;
+    this.#result = Promise.resolve({ outcome: 'declined', reason: this.#refused ?? 'unavailable' });
+    this.#refuse('unavailable');
+    this.#fail('the response was abandoned while it was being stored');
+    this.#end();
   }
 
   openBody(options: { readonly start?: number } = {}): Readable {
     return createRunningStream(this, options.start ?? 0);
   }
 
-  /** It was invalidated while it was being written. */
-  supersede(): void {
-    if (this.#state === 'writing') this.refuse('superseded');
+  /** Stores nothing, whatever comes; readers go on. Too late once its record is queued: then the log's order decides. */
+  supersede(reason: 'superseded' | 'closed'): void {
+    if (!this.#isQueued) this.#refuse(reason);
   }
 
-  /** Keeps no more bytes; `commit` will say why. */
-  refuse(reason: DeclineReason): true {
-    if (this.#refused === undefined && this.#state !== 'ended') {
-      this.#refused = reason;
-      this.#drop();
-      this.#fail(`the response is not stored: ${reason}`);
-      this.#changed();
-    }
-    return true;
-  }
-
-  get readableBytes(): number {
-    return this.#file === undefined ? this.#bytes : this.#fileBytes;
+  /** Resolves when its commit is over, at once if none is under way. */
+  async settled(): Promise<void> {
+    await this.#result;
   }
 
   get isComplete(): boolean {
@@ -142,83 +119,133 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
     return this.#failure;
   }
 
+  get fileBytes(): number {
+    return this.#fileBytes;
+  }
+
   bufferedAt(position: number): Uint8Array | undefined {
-    let start = 0;
-    for (const chunk of this.#chunks) {
-      if (position < start + chunk.byteLength) return chunk.subarray(position - start);
-      start += chunk.byteLength;
-    }
-    return undefined;
+    return this.#window.at(position);
+  }
+
+  isLost(position: number): boolean {
+    return this.#refused !== undefined && this.#window.isForgotten(position);
   }
 
   openFile(): Promise<ReadHandle> {
-    return this.#file === undefined
-      ? Promise.reject(new Error('the body has no file'))
-      : this.#host.openUnfinished(this.#file);
+    if (this.#file === undefined) return Promise.reject(new Error('the body has no file'));
+    return this.#host.openUnfinished(this.#file);
   }
 
   onceChanged(callback: () => void): void {
     this.#watchers.push(callback);
   }
 
-  async #finish(trailers: readonly string[] | undefined): Promise<CommitResult> {
-    if (this.#refused !== undefined) return { outcome: 'declined', reason: this.#refused };
-    const head = trailers === undefined || trailers.length === 0 ? this.head : { ...this.head, trailers };
-    const bytes = this.#bytes;
+  attach(reader: object): void {
+    this.#readers.add(reader);
+  }
+
+  detach(reader: object): void {
+    this.#readers.delete(reader);
+  }
+
+  #keep(chunk: Uint8Array): void {
+    const { queue } = this.#host;
     if (this.#file === undefined) {
-      return this.#host.commit(this.key, head, this.options, { place: 'memory', chunks: this.#chunks, bytes });
+      const hasRoom = this.#hold();
+      if (hasRoom && this.#window.endByte <= maxLogBodyBytes) return;
+      this.#file = this.#host.newFile();
+      queue.openBody(this.#file, (answer) => this.#onFile(answer));
+      for (const earlier of this.#window.chunks) queue.appendBody(this.#file, earlier);
+      this.#reserve(this.#window.endByte);
+    } else {
+      queue.appendBody(this.#file, chunk);
+      this.#reserve(chunk.byteLength);
     }
+    if (queue.waitingBytes > giveUpAboveBytes) this.#refuse('overloaded');
+    else this.#hold();
+  }
+
+  async #commit(trailers: readonly string[] | undefined): Promise<CommitResult> {
+    const bytes = this.#window.endByte;
+    if (bytes !== (this.options.expectedBytes ?? bytes)) {
+      this.#refuse('length-mismatch');
+      this.#fail(`the body has ${bytes} bytes and not ${this.options.expectedBytes} as announced`);
+    }
+    // Readers need not wait for the disk.
+    this.#isComplete = true;
+    this.#changed();
+    const reason = this.#refused ?? this.#host.refusal();
+    const head = trailers === undefined || trailers.length === 0 ? this.head : { ...this.head, trailers };
+    const result: CommitResult =
+      reason === undefined ? await this.#store(head, bytes) : { outcome: 'declined', reason };
+    if (result.outcome === 'declined') this.#refuse(result.reason);
+    this.#end();
+    return result;
+  }
+
+  async #store(head: StoredHead, bytes: number): Promise<CommitResult> {
     const file = this.#file;
+    if (file === undefined) {
+      this.#isQueued = true;
+      return this.#host.commit(this.key, head, this.options, { place: 'memory', chunks: this.#window.chunks, bytes });
+    }
     const answer = await new Promise<BodyAnswer>((resolve) => {
-      this.#fileAnswer = resolve;
+      this.#onFinished = resolve;
       this.#host.queue.finishBody(file);
     });
-    if (answer.outcome !== 'finished') return { outcome: 'declined', reason: this.#refused ?? 'unavailable' };
-    if (answer.bytes !== bytes) return { outcome: 'declined', reason: 'unavailable' };
+    if (this.#refused !== undefined) return { outcome: 'declined', reason: this.#refused };
+    if (answer.outcome !== 'finished' || answer.bytes !== bytes) return { outcome: 'declined', reason: 'unavailable' };
+    // From here on the space belongs to the record.
+    this.#reserve(fileCostOf(bytes) - this.#reservedBytes);
+    this.#reservedBytes = 0;
+    this.#isQueued = true;
     return this.#host.commit(this.key, head, this.options, { place: 'file', file, bytes, crcs: answer.crcs });
   }
 
-  /** From here on the body goes to a file of its own. */
-  #spill(): void {
-    const file = this.#host.newFile();
-    this.#file = file;
-    this.#host.queue.openBody(file, (answer) => this.#onFile(answer));
-    for (const chunk of this.#chunks) this.#host.queue.appendBody(file, chunk);
-    this.#letGo();
-  }
-
   #onFile(answer: BodyAnswer): void {
-    switch (answer.outcome) {
-      case 'failed':
-        this.refuse(this.#host.reasonOf(answer.failure));
-        this.#fileAnswer?.(answer);
-        break;
-      case 'written':
-        this.#fileBytes = answer.bytes;
-        break;
-      case 'finished':
-        this.#fileBytes = answer.bytes;
-        this.#fileAnswer?.(answer);
-        break;
+    if (answer.outcome === 'failed') {
+      this.#refuse(this.#host.reasonOf(answer.failure));
+    } else {
+      this.#fileBytes = answer.bytes;
+      this.#window.dropBefore(answer.bytes);
+      this.#hold();
     }
+    if (answer.outcome !== 'written') this.#onFinished?.(answer);
     this.#changed();
   }
 
-  #drop(): void {
-    this.#letGo();
-    if (this.#file !== undefined) this.#host.queue.abandonBody(this.#file);
+  /** From here on nothing is kept but what readers still need. */
+  #refuse(reason: DeclineReason): void {
+    if (this.#refused !== undefined) return;
+    this.#refused = reason;
+    if (this.#file !== undefined && !this.#isQueued) {
+      this.#host.queue.abandonBody(this.#file);
+      this.#onFinished?.({ file: this.#file, outcome: 'failed', failure: { code: '', message: reason } });
+    }
+    this.#reserve(-this.#reservedBytes);
+    this.#hold();
   }
 
-  /** Holds the chunks no longer, but for readers of a complete body, which keep this writer alive by themselves. */
-  #letGo(): void {
-    let held = 0;
-    for (const chunk of this.#chunks) held += chunk.byteLength;
-    this.#host.holdBytes(-held);
-    if (!this.#isComplete) this.#chunks = [];
+  #end(): void {
+    this.#host.forget(this, this.#refused !== undefined);
+    this.#host.holdBytes(-this.#heldBytes);
+    this.#heldBytes = 0;
+    this.#changed();
+  }
+
+  #hold(): boolean {
+    const change = this.#window.heldBytes - this.#heldBytes;
+    this.#heldBytes += change;
+    return this.#host.holdBytes(change);
+  }
+
+  #reserve(bytes: number): void {
+    this.#reservedBytes += bytes;
+    this.#host.reserveFile(bytes);
   }
 
   #fail(message: string): void {
-    this.#failure ??= new CacheError('ERR_CACHE_ACCESS', message);
+    this.#failure ??= new CacheError('ERR_CACHE_ABORTED', message);
   }
 
   #changed(): void {

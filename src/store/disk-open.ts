@@ -17,10 +17,14 @@ export interface DiskStoreOptions {
   readonly workerUrl?: URL;
   /** ms since the epoch. @default Date.now */
   readonly nowMs?: () => number;
-  /** Size of a file of the log, in bytes. @default a sixteenth of maxBytes, 4 MiB at least, 64 MiB at most */
+  /** Size of a file of the log, in bytes. @default a sixteenth of maxBytes, 256 KiB at least, 64 MiB at most */
   readonly segmentBytes?: number;
   /** How many segments' descriptors are kept open. @default 64 */
   readonly maxOpenSegments?: number;
+  /** When the disk has not answered for so long, in ms, nothing is stored until it does. @default 30000 */
+  readonly stallMs?: number;
+  /** Calls back after so many ms without keeping the process alive; what it returns cancels. @default setTimeout */
+  readonly after?: (ms: number, callback: () => void) => () => void;
 }
 
 const MiB = 1024 * 1024;
@@ -50,12 +54,20 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStor
     directory,
     maxBytes: options.maxBytes,
     maxEntryBytes: options.maxEntryBytes ?? Math.floor(options.maxBytes / 4),
-    segmentBytes: options.segmentBytes ?? Math.min(64 * MiB, Math.max(4 * MiB, Math.floor(options.maxBytes / 16))),
+    segmentBytes: options.segmentBytes ?? Math.min(64 * MiB, Math.max(MiB / 4, Math.floor(options.maxBytes / 16))),
     maxOpenSegments: options.maxOpenSegments ?? 64,
+    stallMs: options.stallMs ?? 30_000,
+    after: options.after ?? afterMs,
     nowMs,
     onEvent: options.onEvent ?? (() => {}),
   };
   return new DiskStore(settings, pool, answer);
+}
+
+function afterMs(ms: number, callback: () => void): () => void {
+  const timer = setTimeout(callback, ms);
+  timer.unref();
+  return () => clearTimeout(timer);
 }
 
 function openError(directory: string, { code, message }: WriterFailure): CacheError {

@@ -1,24 +1,18 @@
-import type { Readable } from 'node:stream';
-import { packHead } from '../disk/head-codec.js';
 import { type Applied, DiskIndex, type SegmentName } from '../disk/index-table.js';
-import { filterHashOf, hashOfKey } from '../disk/key-hash.js';
+import { filterHashOf, hashOfKey, type KeyHash } from '../disk/key-hash.js';
 import {
   bodyPlaces,
   fileBlockShift,
   framedBytesOf,
-  headerWith,
   logBlockShift,
   type RecordHeader,
-  recordBytesOf,
-  recordHeaderBytes,
   recordTypes,
-  writeHeader,
 } from '../disk/record.js';
 import { CacheError } from '../errors.js';
 import type { StoredHead } from '../http/message.js';
 import type { OpenAnswer, WriterFailure } from '../protocol/messages.js';
 import type { WriterPool } from '../protocol/pool.js';
-import { type RecordResult, WriteQueue } from '../protocol/write-queue.js';
+import { WriteQueue } from '../protocol/write-queue.js';
 import type {
   CommitResult,
   CreateOptions,
@@ -32,11 +26,13 @@ import type {
   StoreStats,
   UpdateOptions,
 } from './contract.js';
-import { type ByteRange, createBlockStream, createBytesStream } from './disk-body.js';
 import { DiskEntryWriter, type WriterHost, type WrittenBody } from './disk-entry-writer.js';
 import { DiskFiles } from './disk-files.js';
-import { openBodyOf, type ReadRecord, type RecordPlace, readRecord } from './disk-record-reader.js';
-import { covers, hostOfPrefix, hostOfUrl, tagBitsOf } from './disk-selector.js';
+import { DiskReader } from './disk-reader.js';
+import { RecordWriter } from './disk-record-writer.js';
+import { hostOfPrefix, hostOfSelector, tagBitsOf } from './disk-select.js';
+import { DiskSpace, fileCostOf } from './disk-space.js';
+import { matcherOf } from './memory-select.js';
 
 export interface DiskStoreSettings {
   readonly directory: string;
@@ -44,17 +40,18 @@ export interface DiskStoreSettings {
   readonly maxEntryBytes: number;
   readonly segmentBytes: number;
   readonly maxOpenSegments: number;
+  readonly stallMs: number;
+  readonly after: (ms: number, callback: () => void) => () => void;
   readonly nowMs: () => number;
   readonly onEvent: StoreListener;
 }
 
 const slabBytes = 2 * 1024 * 1024;
 const maxSlabs = 6;
-const maxHeadBytes = 512 * 1024;
 /** What all writers together may hold in memory before bodies go to files of their own. */
 const maxHeldBytes = 24 * 1024 * 1024;
-/** Steps of a sequence number in a millisecond: numbers go on from those of an earlier run. */
-const sequencesPerMs = 2048;
+const maxLossesInARow = 3;
+const fullCodes: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 const nothing: readonly StoredResponse[] = [];
 
 /** Responses in a log of segments on the disk. Made by `openDiskStore`. */
@@ -63,14 +60,27 @@ export class DiskStore implements ResponseStore, WriterHost {
   readonly #pool: WriterPool;
   readonly #index: DiskIndex;
   readonly #files: DiskFiles;
-  readonly #segmentBytes = new Map<number, number>();
+  readonly #reader: DiskReader;
+  readonly #space: DiskSpace;
+  readonly #records: RecordWriter;
   readonly #writers = new Set<DiskEntryWriter>();
-  readonly #counters = new Map<string, number>();
+  readonly #counters = {
+    lookups: 0,
+    hits: 0,
+    stored: 0,
+    declined: 0,
+    freshened: 0,
+    removed: 0,
+    invalidated: 0,
+    evicted: 0,
+    corrupt: 0,
+    workersLost: 0,
+  };
   readonly queue: WriteQueue;
-  #lastSequence: number;
   #nextFile = 1;
   #heldBytes = 0;
-  #bytes = 0;
+  #lossesInARow = 0;
+  #isDown = false;
   #closing: Promise<void> | undefined;
 
   constructor(settings: DiskStoreSettings, pool: WriterPool, opened: Extract<OpenAnswer, { outcome: 'opened' }>) {
@@ -78,28 +88,39 @@ export class DiskStore implements ResponseStore, WriterHost {
     this.#pool = pool;
     this.#index = new DiskIndex(opened.index);
     this.#files = new DiskFiles(settings.directory, settings.maxOpenSegments);
-    this.#lastSequence = this.#index.lastSequence;
-    for (const segment of opened.segments) {
-      this.#segmentBytes.set(this.#index.ordinalOf(segment), segment.bytes);
-      this.#bytes += segment.bytes;
-    }
-    for (const file of this.#index.bodyFiles()) this.#bytes += file.bytes;
+    this.#reader = new DiskReader({
+      index: this.#index,
+      files: this.#files,
+      onDamage: (key, hash, sequence, detail) => this.#heal(key, hash, sequence, detail),
+      onFailure: (failure) => this.#report(failure),
+    });
+    this.#space = new DiskSpace(settings.maxBytes, this.#index, opened.segments);
     this.queue = new WriteQueue({
       pool,
       session: {
         directory: settings.directory,
         writer: opened.writer,
-        nextSegment: 1,
+        last: { number: 0, usedBytes: 0 },
         segmentBytes: settings.segmentBytes,
       },
       slabBytes,
       maxSlabs,
+      stallMs: settings.stallMs,
+      after: settings.after,
       apply: (header, segment, offset) => this.#apply(header, segment, offset),
-      onWorkerLost: (cause) => {
-        const message = 'the thread that writes the cache died; what it was storing is lost, it is started again';
-        this.#settings.onEvent({ type: 'error', error: new CacheError('ERR_CACHE_WORKER', message, { cause }) });
+      onFull: () => {
+        this.#space.shrink(2 * slabBytes);
+        return this.#makeRoom();
       },
+      onFailure: (failure) => this.#report(failure),
+      onWorkerLost: (cause) => this.#onWorkerLost(cause),
     });
+    this.#records = new RecordWriter(this.queue, this.#space, {
+      lastSequence: this.#index.lastSequence,
+      nowMs: settings.nowMs,
+      makeRoom: () => this.#makeRoom(),
+    });
+    this.#makeRoom();
   }
 
   get maxEntryBytes(): number {
@@ -107,18 +128,22 @@ export class DiskStore implements ResponseStore, WriterHost {
   }
 
   async lookup(key: string): Promise<readonly StoredResponse[]> {
-    if (this.#closing !== undefined) return nothing;
+    if (this.#isOff) return nothing;
+    this.#counters.lookups += 1;
     const first = this.#index.find(hashOfKey(key));
     if (first < 0) return nothing;
     const second = this.#index.nextOf(first);
     if (second < 0) {
-      const found = await this.#read(first, key);
-      return found === undefined ? nothing : [found];
+      const found = await this.#found(first, key);
+      if (found === undefined) return nothing;
+      this.#counters.hits += 1;
+      return [found];
     }
     const slots = [first, second];
     for (let slot = this.#index.nextOf(second); slot >= 0; slot = this.#index.nextOf(slot)) slots.push(slot);
-    const found = await Promise.all(slots.map((slot) => this.#read(slot, key)));
-    return found.filter((response) => response !== undefined).sort((a, b) => b.ref.sequence - a.ref.sequence);
+    const found = (await Promise.all(slots.map((slot) => this.#found(slot, key)))).filter((each) => each !== undefined);
+    if (found.length > 0) this.#counters.hits += 1;
+    return found.sort((a, b) => b.ref.sequence - a.ref.sequence);
   }
 
   create(key: string, head: StoredHead, options: CreateOptions = {}): EntryWriter {
@@ -128,57 +153,79 @@ export class DiskStore implements ResponseStore, WriterHost {
   }
 
   async updateHead(ref: StoreRef, head: StoredHead, options: UpdateOptions = {}): Promise<StoredResponse | undefined> {
-    if (this.#closing !== undefined) return undefined;
+    if (this.#isOff) return undefined;
     const hash = hashOfKey(ref.key);
-    const slot = this.#index.slotOf(hash, ref.sequence);
+    const slot = this.#slotOf(ref);
     if (slot < 0) return undefined;
-    const place = this.#placeOf(slot);
-    const old = await this.#readAt(place, ref.key);
-    if (old === undefined) return undefined;
-    const isInLog = old.header.place !== bodyPlaces.file;
-    const inline = old.header.place === bodyPlaces.inline;
-    const { header } = old;
-    const result = await this.#put(ref.key, head, old.tags, old.crcs, {
-      type: recordTypes.freshened,
-      hash,
-      replaces: ref.sequence,
-      priority: header.priority,
-      expiresMs: options.expiresMs ?? 0,
-      place: isInLog ? bodyPlaces.log : bodyPlaces.file,
-      blockShift: header.blockShift,
-      codec: header.codec,
-      bodyBytes: header.bodyBytes,
-      rawBytes: header.rawBytes,
-      bodyWriter: inline ? place.segment.writer : header.bodyWriter,
-      bodyNumber: inline ? place.segment.number : header.bodyNumber,
-      bodyOffset: inline
-        ? place.offset + framedBytesOf(header.headBytes, header.bodyBytes, header.blockShift)
-        : header.bodyOffset,
+    const old = await this.#reader.read(slot, ref.key);
+    if (old === undefined || this.#isOff || this.#slotOf(ref) < 0) return undefined;
+    const { place, record } = old;
+    const { header } = record;
+    const isInLog = header.place !== bodyPlaces.file;
+    const inline = header.place === bodyPlaces.inline;
+    const result = await this.#records.put({
+      key: ref.key,
+      head,
+      tags: record.tags,
+      crcs: record.crcs,
+      removes: [],
+      chunks: [],
+      header: {
+        type: recordTypes.freshened,
+        hash,
+        replaces: ref.sequence,
+        priority: header.priority,
+        expiresMs: options.expiresMs ?? header.expiresMs,
+        place: isInLog ? bodyPlaces.log : bodyPlaces.file,
+        blockShift: header.blockShift,
+        codec: header.codec,
+        bodyBytes: header.bodyBytes,
+        rawBytes: header.rawBytes,
+        bodyWriter: inline ? place.segment.writer : header.bodyWriter,
+        bodyNumber: inline ? place.segment.number : header.bodyNumber,
+        bodyOffset: inline
+          ? place.offset + framedBytesOf(header.headBytes, header.bodyBytes, header.blockShift)
+          : header.bodyOffset,
+      },
     });
-    if (result.outcome === 'failed' || result.applied.slot < 0) return undefined;
-    return this.#responseAt(result.applied.slot, ref.key, head, header.rawBytes);
+    if (result.outcome === 'failed' || result.applied.place === undefined) return undefined;
+    return this.#reader.responseAt(result.applied.place, ref.key, head, header.rawBytes);
   }
 
   async remove(ref: StoreRef): Promise<boolean> {
-    const hash = hashOfKey(ref.key);
-    if (this.#closing !== undefined || this.#index.slotOf(hash, ref.sequence) < 0) return false;
-    const result = await this.#note({ type: recordTypes.removed, hash, replaces: ref.sequence });
-    return result.outcome === 'written' && result.applied.removed > 0;
+    if (this.#isOff || this.#slotOf(ref) < 0) return false;
+    const removal = { type: recordTypes.removed, hash: hashOfKey(ref.key), replaces: ref.sequence };
+    const result = await this.#records.note(removal);
+    const isRemoved = result.outcome === 'written' && result.applied.removed > 0;
+    if (isRemoved) this.#counters.removed += 1;
+    return isRemoved;
   }
 
   async invalidate(selector: Selector): Promise<number> {
-    if (this.#closing !== undefined) return 0;
+    if (this.#isOff) return 0;
+    const matches = matcherOf(selector);
     for (const writer of this.#writers) {
-      if (covers(selector, { ...writer, tags: writer.options.tags ?? [] })) writer.supersede();
+      const { key, head, options } = writer;
+      if (matches({ key, url: head.url, tags: options.tags ?? [] })) writer.supersede('superseded');
     }
     if ('key' in selector) {
-      const result = await this.#note({ type: recordTypes.keyInvalidated, hash: hashOfKey(selector.key) });
-      return result.outcome === 'written' ? result.applied.removed : 0;
+      const hash = hashOfKey(selector.key);
+      const leaving: number[] = [];
+      for (let slot = this.#index.find(hash); slot >= 0; slot = this.#index.nextOf(slot)) {
+        leaving.push(this.#index.sequenceOf(slot));
+      }
+      const result = await this.#records.note({ type: recordTypes.keyInvalidated, hash }, leaving);
+      const removed = result.outcome === 'written' ? result.applied.removed : 0;
+      this.#counters.invalidated += removed;
+      return removed;
     }
-    await this.flush();
+    await this.queue.written();
     const removals: Promise<boolean>[] = [];
     for await (const { ref } of this.entries(selector)) removals.push(this.remove(ref));
-    return (await Promise.all(removals)).filter((removed) => removed).length;
+    const removed = (await Promise.all(removals)).filter((isRemoved) => isRemoved).length;
+    this.#counters.removed -= removed;
+    this.#counters.invalidated += removed;
+    return removed;
   }
 
   async *entries(selector?: Selector): AsyncGenerator<StoredResponse> {
@@ -186,37 +233,36 @@ export class DiskStore implements ResponseStore, WriterHost {
       yield* await this.lookup(selector.key);
       return;
     }
-    const host = selector !== undefined && 'prefix' in selector ? hostOfPrefix(selector.prefix) : undefined;
-    const hostHash = host === undefined ? undefined : filterHashOf(host);
-    const tagBits = selector !== undefined && 'tag' in selector ? tagBitsOf([selector.tag]) : 0;
-    for (let slot = 0; slot < this.#index.slotEnd && this.#closing === undefined; slot += 1) {
-      if (this.#index.sequenceOf(slot) === 0) continue;
-      if (hostHash !== undefined && this.#index.hostHashOf(slot) !== hostHash) continue;
-      if ((~this.#index.tagBitsOf(slot) & tagBits) !== 0) continue;
-      const place = this.#placeOf(slot);
-      const record = await this.#readAt(place, undefined);
-      if (record === undefined || (selector !== undefined && !covers(selector, record))) continue;
-      yield this.#respond(place, record);
+    const matches = selector === undefined ? () => true : matcherOf(selector);
+    const mayMatch = this.#filterOf(selector);
+    for (let slot = 0; slot < this.#index.slotEnd && !this.#isOff; slot += 1) {
+      if (this.#index.sequenceOf(slot) === 0 || !mayMatch(slot)) continue;
+      const found = await this.#reader.read(slot, undefined);
+      if (found === undefined || this.#isOff) continue;
+      const { key, head, tags } = found.record;
+      if (matches({ key, url: head.url, tags })) yield this.#reader.responseOf(found);
     }
   }
 
   async stats(): Promise<StoreStats> {
     return {
       entries: this.#index.count,
-      bytes: this.#bytes,
+      bytes: this.#space.usedBytes,
       maxBytes: this.#settings.maxBytes,
-      counters: Object.fromEntries(this.#counters),
+      counters: { ...this.#counters },
     };
   }
 
-  flush(): Promise<void> {
-    return this.queue.drained();
+  async flush(): Promise<void> {
+    await Promise.all([...this.#writers].map((writer) => writer.settled()));
+    await this.queue.written();
   }
 
   async clear(): Promise<void> {
-    if (this.#closing !== undefined) return;
-    for (const writer of this.#writers) writer.supersede();
-    await this.#note({ type: recordTypes.cleared });
+    if (this.#isOff) return;
+    for (const writer of this.#writers) writer.supersede('superseded');
+    await this.#records.noteCleared();
+    this.#makeRoom();
   }
 
   close(): Promise<void> {
@@ -229,7 +275,9 @@ export class DiskStore implements ResponseStore, WriterHost {
   }
 
   refusal(): DeclineReason | undefined {
-    return this.#closing === undefined ? undefined : 'closed';
+    if (this.#closing !== undefined) return 'closed';
+    if (this.#isDown) return 'unavailable';
+    return this.queue.isStalled ? 'overloaded' : undefined;
   }
 
   newFile(): number {
@@ -241,40 +289,45 @@ export class DiskStore implements ResponseStore, WriterHost {
     return this.#files.openUnfinishedBody({ writer: this.queue.session.writer, number: file });
   }
 
+  reserveFile(bytes: number): void {
+    this.#space.reserve(bytes);
+    this.#makeRoom();
+  }
+
   holdBytes(change: number): boolean {
     this.#heldBytes += change;
     return this.#heldBytes <= maxHeldBytes;
   }
 
-  forget(writer: DiskEntryWriter): void {
+  forget(writer: DiskEntryWriter, isDeclined: boolean): void {
+    if (isDeclined) this.#counters.declined += 1;
     this.#writers.delete(writer);
   }
 
   reasonOf(failure: WriterFailure): DeclineReason {
-    const isFull = failure.code === 'ENOSPC' || failure.code === 'EDQUOT' || failure.code === 'EFBIG';
-    if (failure.code !== 'ERR_CACHE_WORKER') {
-      const code = isFull ? 'ERR_CACHE_FULL' : 'ERR_CACHE_ACCESS';
-      const error = new CacheError(code, `nothing could be written to ${this.#settings.directory}: ${failure.message}`);
-      this.#settings.onEvent({ type: 'error', error });
-    }
-    return isFull ? 'no-space' : 'unavailable';
+    if (fullCodes.has(failure.code)) return 'no-space';
+    if (failure.code === 'too-large') return 'too-large';
+    return failure.code === 'ETIMEDOUT' ? 'overloaded' : 'unavailable';
   }
 
   async commit(key: string, head: StoredHead, options: CreateOptions, body: WrittenBody): Promise<CommitResult> {
-    const hash = hashOfKey(key);
-    const own = options.replaces?.find((ref) => ref.key === key);
-    for (const ref of options.replaces ?? []) {
-      if (ref !== own) void this.#note({ type: recordTypes.removed, hash: hashOfKey(ref.key), replaces: ref.sequence });
-    }
     const isFile = body.place === 'file';
-    const tags = options.tags ?? [];
-    const crcs = isFile ? body.crcs : undefined;
-    const result = await this.#put(
+    const hash = hashOfKey(key);
+    const replaced = options.replaces?.filter((ref) => !this.#space.wasEvicted(ref.sequence)) ?? [];
+    if (replaced.some((ref) => this.#slotOf(ref) < 0)) {
+      if (isFile) this.#giveBack(body.file, body.bytes);
+      return { outcome: 'declined', reason: 'superseded' };
+    }
+    const own = replaced.find((ref) => ref.key === key);
+    const others = replaced.filter((ref) => ref !== own);
+    const result = await this.#records.put({
       key,
       head,
-      tags,
-      crcs,
-      {
+      tags: options.tags ?? [],
+      crcs: isFile ? body.crcs : undefined,
+      removes: others.map((ref) => ({ hash: hashOfKey(ref.key), replaces: ref.sequence })),
+      chunks: isFile ? [] : body.chunks,
+      header: {
         type: recordTypes.stored,
         hash,
         replaces: own?.sequence ?? 0,
@@ -287,171 +340,111 @@ export class DiskStore implements ResponseStore, WriterHost {
         bodyWriter: isFile ? this.queue.session.writer : 0,
         bodyNumber: isFile ? body.file : 0,
       },
-      isFile ? [] : body.chunks,
-    );
+    });
     if (result.outcome === 'failed') {
-      if (isFile) this.queue.removeFiles([{ writer: this.queue.session.writer, number: body.file }]);
+      if (isFile) this.#giveBack(body.file, body.bytes);
       return { outcome: 'declined', reason: this.reasonOf(result.failure) };
     }
-    return { outcome: 'stored', response: this.#responseAt(result.applied.slot, key, head, body.bytes) };
+    const { place } = result.applied;
+    if (place === undefined) return { outcome: 'declined', reason: 'superseded' };
+    this.#counters.stored += 1;
+    this.#lossesInARow = 0;
+    return { outcome: 'stored', response: this.#reader.responseAt(place, key, head, body.bytes) };
+  }
+
+  get #isOff(): boolean {
+    return this.#closing !== undefined || this.#isDown;
   }
 
   async #close(): Promise<void> {
-    for (const writer of this.#writers) writer.refuse('closed');
+    for (const writer of this.#writers) writer.supersede('closed');
+    await Promise.all([...this.#writers].map((writer) => writer.settled()));
     await this.queue.drained();
     this.#files.close();
-    await this.#pool.close({ kind: 'close', session: this.queue.session });
+    const canSeal = !this.#isDown && !this.queue.isStalled;
+    await this.#pool.close(canSeal ? { kind: 'close', session: this.queue.session } : undefined);
+  }
+
+  #report({ code, message }: WriterFailure): void {
+    const as = fullCodes.has(code) ? 'ERR_CACHE_FULL' : 'ERR_CACHE_ACCESS';
+    const error = new CacheError(as, `the cache in ${this.#settings.directory} could not be written: ${message}`);
+    this.#settings.onEvent({ type: 'error', error });
+  }
+
+  #onWorkerLost(cause: unknown): void {
+    this.#counters.workersLost += 1;
+    this.#lossesInARow += 1;
+    this.#isDown = this.#lossesInARow >= maxLossesInARow;
+    const what = this.#isDown ? 'died again and again; the cache is off' : 'died; what it was storing is not stored';
+    const error = new CacheError('ERR_CACHE_WORKER', `the thread that writes the cache ${what}`, { cause });
+    this.#settings.onEvent({ type: this.#isDown ? 'down' : 'error', error });
   }
 
   #apply(header: RecordHeader, segment: SegmentName, offset: number): Applied {
     const ordinal = this.#index.ordinalOf(segment);
-    const before = this.#segmentBytes.get(ordinal) ?? 0;
-    this.#segmentBytes.set(ordinal, offset + header.recordBytes);
-    this.#bytes += offset + header.recordBytes - before;
-    if (header.type === recordTypes.stored && header.place === bodyPlaces.file) this.#bytes += header.bodyBytes;
+    this.#space.settle(segment, ordinal, header.recordBytes);
+    // What is freshened may have been evicted along with its file while the new head was on its way.
+    const isHeadOnly = header.type === recordTypes.freshened && header.place === bodyPlaces.file;
+    if (isHeadOnly && this.#index.slotOf(header.hash, header.replaces) < 0) return { place: undefined, removed: 0 };
     const applied = this.#index.apply(header, ordinal, offset);
-    const freed = this.#index.takeFreedFiles();
-    for (const file of freed) this.#bytes -= file.bytes;
-    this.queue.removeFiles(freed);
+    this.#freeFiles();
     return applied;
   }
 
-  /** Appends a record without a head. */
-  #note(fields: Partial<RecordHeader> & Pick<RecordHeader, 'type'>): Promise<RecordResult> {
-    const header = headerWith({ ...fields, sequence: this.#nextSequence() });
-    return new Promise((resolve) => {
-      this.queue.append(recordHeaderBytes, (_, view, at) => writeHeader(view, at, header), resolve);
-    });
+  /** Returns whether anything was evicted. */
+  #makeRoom(): boolean {
+    const eviction = this.#space.evict();
+    if (this.#space.isOver) this.queue.seal();
+    if (eviction === undefined) return false;
+    const { segments, entries, bytes } = eviction;
+    for (const { ordinal } of segments) this.#files.forgetSegment(ordinal);
+    this.queue.dropSegments(segments);
+    this.#freeFiles();
+    this.#counters.evicted += entries;
+    if (entries > 0) this.#settings.onEvent({ type: 'evict', entries, bytes });
+    return true;
   }
 
-  /** Appends a record with a head and, unless its body is elsewhere, a body. */
-  #put(
-    key: string,
-    head: StoredHead,
-    tags: readonly string[],
-    crcs: Uint32Array | undefined,
-    fields: Partial<RecordHeader> & Pick<RecordHeader, 'type' | 'place' | 'blockShift' | 'bodyBytes'>,
-    chunks: readonly Uint8Array[] = [],
-  ): Promise<RecordResult> {
-    let packed: Uint8Array;
-    try {
-      packed = packHead(key, head, tags);
-    } catch (error) {
-      return Promise.resolve(failed('', `a head cannot be stored: ${error instanceof Error ? error.message : error}`));
+  #freeFiles(): void {
+    const freed = this.#index.takeFreedFiles();
+    for (const file of freed) this.#space.release(fileCostOf(file.bytes));
+    this.queue.removeFiles(freed);
+  }
+
+  /** Tells without reading heads which slots cannot be covered by a selector. */
+  #filterOf(selector: Selector | undefined): (slot: number) => boolean {
+    if (selector === undefined || 'key' in selector) return () => true;
+    if ('tag' in selector) {
+      const bits = tagBitsOf([selector.tag]);
+      return (slot) => (this.#index.tagBitsOf(slot) & bits) !== 0;
     }
-    const headBytes = packed.byteLength;
-    if (headBytes > maxHeadBytes) return Promise.resolve(failed('', `a head of ${headBytes} bytes is too large`));
-    const header = headerWith({
-      ...fields,
-      sequence: this.#nextSequence(),
-      headBytes,
-      recordBytes: recordBytesOf(headBytes, fields.bodyBytes, fields.blockShift, fields.place),
-      hostHash: filterHashOf(hostOfUrl(head.url)),
-      tagBits: tagBitsOf(tags),
-    });
-    return new Promise((resolve) => {
-      const fill = (bytes: Uint8Array, view: DataView, start: number): void => {
-        writeHeader(view, start, header);
-        bytes.set(packed, start + recordHeaderBytes);
-        const table = start + recordHeaderBytes + headBytes;
-        crcs?.forEach((crc, i) => {
-          view.setUint32(table + 4 * i, crc, true);
-        });
-        let at = start + framedBytesOf(headBytes, header.bodyBytes, header.blockShift);
-        for (const chunk of chunks) {
-          bytes.set(chunk, at);
-          at += chunk.byteLength;
-        }
-        bytes.fill(0, at, start + header.recordBytes);
-      };
-      this.queue.append(header.recordBytes, fill, resolve);
-    });
+    const host = 'host' in selector ? hostOfSelector(selector.host) : hostOfPrefix(selector.prefix);
+    if (host === undefined) return () => true;
+    const hash = filterHashOf(host);
+    return (slot) => this.#index.hostHashOf(slot) === hash;
   }
 
-  #nextSequence(): number {
-    this.#lastSequence = Math.max(this.#lastSequence + 1, Math.floor(this.#settings.nowMs() * sequencesPerMs));
-    return this.#lastSequence;
+  #giveBack(file: number, bytes: number): void {
+    this.#space.release(fileCostOf(bytes));
+    this.queue.removeFiles([{ writer: this.queue.session.writer, number: file }]);
   }
 
-  #placeOf(slot: number): RecordPlace {
-    const index = this.#index;
-    const ordinal = index.segmentOf(slot);
-    return {
-      ordinal,
-      segment: index.segmentAt(ordinal) ?? { writer: 0, number: 0 },
-      offset: index.offsetOf(slot),
-      recordBytes: index.recordBytesOf(slot),
-      sequence: index.sequenceOf(slot),
-    };
+  /** The slot of what a ref names; -1 if that is gone, or will be when what is queued is written. */
+  #slotOf(ref: StoreRef): number {
+    return this.#records.isLeaving(ref.sequence) ? -1 : this.#index.slotOf(hashOfKey(ref.key), ref.sequence);
   }
 
-  async #read(slot: number, key: string): Promise<StoredResponse | undefined> {
+  async #found(slot: number, key: string): Promise<StoredResponse | undefined> {
     this.#index.touch(slot);
-    const place = this.#placeOf(slot);
-    const record = await this.#readAt(place, key);
-    return record === undefined ? undefined : this.#respond(place, record);
+    const found = await this.#reader.read(slot, key);
+    return found === undefined || this.#isOff ? undefined : this.#reader.responseOf(found);
   }
 
-  /** Reads a record that the index knows; `undefined` if it is of another key, damaged, or gone by the time it was read. */
-  async #readAt(place: RecordPlace, key: string | undefined): Promise<ReadRecord | undefined> {
-    let record: ReadRecord | string;
-    try {
-      record = await readRecord(this.#files, place);
-    } catch (error) {
-      record = error instanceof Error ? error.message : String(error);
-    }
-    if (this.#closing !== undefined) return undefined;
-    if (typeof record === 'string') {
-      this.#settings.onEvent({ type: 'corrupt', key: key ?? '', detail: record });
-      return undefined;
-    }
-    if (key !== undefined && record.key !== key) return undefined;
-    return this.#index.slotOf(record.header.hash, place.sequence) < 0 ? undefined : record;
+  /** Removes one damaged response, and no newer one. */
+  #heal(key: string, hash: KeyHash, sequence: number, detail: string): void {
+    if (this.#isOff || this.#records.isLeaving(sequence) || this.#index.slotOf(hash, sequence) < 0) return;
+    this.#counters.corrupt += 1;
+    this.#settings.onEvent({ type: 'corrupt', key, detail });
+    void this.#records.note({ type: recordTypes.removed, hash, replaces: sequence });
   }
-
-  #respond(place: RecordPlace, record: ReadRecord): StoredResponse {
-    const { header, key, head, inlineBody, crcs } = record;
-    const bodyBytes = header.bodyBytes;
-    const onCorrupt = (detail: string): void => this.#settings.onEvent({ type: 'corrupt', key, detail });
-    const open = async () => ({
-      ...(await openBodyOf(this.#files, place, header)),
-      crcs,
-      blockShift: header.blockShift,
-    });
-    return {
-      ref: { key, sequence: place.sequence },
-      head,
-      bodyBytes,
-      tier: 'disk',
-      inlineBody,
-      openBody: (range?: ByteRange): Readable =>
-        inlineBody === undefined
-          ? createBlockStream({ bodyBytes, open, onCorrupt }, range)
-          : createBytesStream(inlineBody, range),
-    };
-  }
-
-  /** What was just stored: read again only if somebody wants its body. */
-  #responseAt(slot: number, key: string, head: StoredHead, bodyBytes: number): StoredResponse {
-    const place = this.#placeOf(slot);
-    const onCorrupt = (detail: string): void => this.#settings.onEvent({ type: 'corrupt', key, detail });
-    const open = async () => {
-      const record = await readRecord(this.#files, place);
-      if (typeof record === 'string') throw new CacheError('ERR_CACHE_CORRUPT', record);
-      const { header, crcs } = record;
-      return { ...(await openBodyOf(this.#files, place, header)), crcs, blockShift: header.blockShift };
-    };
-    return {
-      ref: { key, sequence: place.sequence },
-      head,
-      bodyBytes,
-      tier: 'disk',
-      inlineBody: undefined,
-      openBody: (range?: ByteRange): Readable => createBlockStream({ bodyBytes, open, onCorrupt }, range),
-    };
-  }
-}
-
-function failed(code: string, message: string): RecordResult {
-  return { outcome: 'failed', failure: { code, message } };
 }

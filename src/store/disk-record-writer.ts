@@ -1,0 +1,168 @@
+import { packHead } from '../disk/head-codec.js';
+import { filterHashOf, type KeyHash } from '../disk/key-hash.js';
+import {
+  framedBytesOf,
+  headerWith,
+  type RecordHeader,
+  recordBytesOf,
+  recordHeaderBytes,
+  recordTypes,
+  writeHeader,
+} from '../disk/record.js';
+import type { StoredHead } from '../http/message.js';
+import type { RecordResult, WriteQueue } from '../protocol/write-queue.js';
+import { hostOfUrl, tagBitsOf } from './disk-select.js';
+import { type DiskSpace, recordCostOf } from './disk-space.js';
+
+/** A stored response to be appended. */
+export interface NewRecord {
+  readonly key: string;
+  readonly head: StoredHead;
+  readonly tags: readonly string[];
+  readonly header: Partial<RecordHeader> & Pick<RecordHeader, 'type' | 'place' | 'blockShift' | 'bodyBytes'>;
+  /** What else it takes the place of. */
+  readonly removes: readonly { readonly hash: KeyHash; readonly replaces: number }[];
+  /** Checksums of the body's blocks, if the body is not part of the record. */
+  readonly crcs: Uint32Array | undefined;
+  /** The body, if it is. */
+  readonly chunks: readonly Uint8Array[];
+}
+
+const maxHeadBytes = 512 * 1024;
+/** Steps of a sequence number in a millisecond: numbers go on from those of an earlier run. */
+const sequencesPerMs = 2048;
+
+/** Puts records together, in the slabs that they are written from. */
+export class RecordWriter {
+  readonly #queue: WriteQueue;
+  readonly #space: DiskSpace;
+  readonly #nowMs: () => number;
+  readonly #makeRoom: () => void;
+  /** What records that are on their way take the place of or remove. */
+  readonly #leaving = new Set<number>();
+  /** Everything older is gone, or will be. */
+  #clearedSequence = 0;
+  #lastSequence: number;
+
+  constructor(
+    queue: WriteQueue,
+    space: DiskSpace,
+    options: { readonly lastSequence: number; readonly nowMs: () => number; readonly makeRoom: () => void },
+  ) {
+    this.#queue = queue;
+    this.#space = space;
+    this.#lastSequence = options.lastSequence;
+    this.#nowMs = options.nowMs;
+    this.#makeRoom = options.makeRoom;
+  }
+
+  /** Whether something that was queued already removes this or takes its place. */
+  isLeaving(sequence: number): boolean {
+    return sequence < this.#clearedSequence || this.#leaving.has(sequence);
+  }
+
+  /** Appends a record without a head. `leaving`: what it removes besides what its header says. */
+  note(
+    fields: Partial<RecordHeader> & Pick<RecordHeader, 'type'>,
+    leaving: readonly number[] = [],
+  ): Promise<RecordResult> {
+    return this.#append([headerWith({ ...fields, sequence: this.#nextSequence() })], leaving, () => {});
+  }
+
+  /** Appends a record that removes everything before it. */
+  async noteCleared(): Promise<RecordResult> {
+    const before = this.#clearedSequence;
+    const sequence = this.#nextSequence();
+    this.#clearedSequence = sequence;
+    const result = await this.#append([headerWith({ type: recordTypes.cleared, sequence })], [], () => {});
+    if (result.outcome === 'failed' && this.#clearedSequence === sequence) this.#clearedSequence = before;
+    return result;
+  }
+
+  /** Appends a stored response. */
+  put(record: NewRecord): Promise<RecordResult> {
+    let packed: Uint8Array;
+    try {
+      packed = packHead(record.key, record.head, record.tags);
+    } catch (cause) {
+      return Promise.resolve(failed(`a head cannot be stored: ${cause instanceof Error ? cause.message : cause}`));
+    }
+    const headBytes = packed.byteLength;
+    if (headBytes > maxHeadBytes) {
+      return Promise.resolve(failed(`a head of ${headBytes} bytes is too large`, 'too-large'));
+    }
+    const { place, blockShift, bodyBytes } = record.header;
+    const sequence = this.#nextSequence();
+    const header = headerWith({
+      ...record.header,
+      sequence,
+      headBytes,
+      recordBytes: recordBytesOf(headBytes, bodyBytes, blockShift, place),
+      hostHash: filterHashOf(hostOfUrl(record.head.url)),
+      tagBits: tagBitsOf(record.tags),
+    });
+    const removals = record.removes.map((ref) => headerWith({ type: recordTypes.removed, sequence, ...ref }));
+    return this.#append([...removals, header], [], (bytes, view, start) => {
+      bytes.set(packed, start + recordHeaderBytes);
+      const table = start + recordHeaderBytes + headBytes;
+      record.crcs?.forEach((crc, i) => {
+        view.setUint32(table + 4 * i, crc, true);
+      });
+      let at = start + framedBytesOf(headBytes, bodyBytes, blockShift);
+      for (const chunk of record.chunks) {
+        bytes.set(chunk, at);
+        at += chunk.byteLength;
+      }
+      bytes.fill(0, at, start + header.recordBytes);
+    });
+  }
+
+  /** `fill` writes what comes after the last header. */
+  #append(
+    headers: readonly RecordHeader[],
+    alsoLeaving: readonly number[],
+    fill: (bytes: Uint8Array, view: DataView, start: number) => void,
+  ): Promise<RecordResult> {
+    let recordBytes = 0;
+    let costBytes = 0;
+    for (const header of headers) {
+      recordBytes += header.recordBytes;
+      costBytes += recordCostOf(header.recordBytes);
+    }
+    const leaving = [...alsoLeaving, ...headers.map(({ replaces }) => replaces)];
+    for (const sequence of leaving) this.#leaving.add(sequence);
+    this.#space.reserve(costBytes);
+    this.#makeRoom();
+    let isReleased = false;
+    return new Promise((resolve) => {
+      this.#queue.append(
+        { bytes: recordBytes, records: headers.length },
+        (bytes, view, start) => {
+          let at = start;
+          for (const header of headers) {
+            writeHeader(view, at, header);
+            if (header === headers.at(-1)) fill(bytes, view, at);
+            at += header.recordBytes;
+          }
+        },
+        (result) => {
+          // A record that was given up because the disk did not answer may be written after all.
+          if (result.outcome === 'failed' && !isReleased) this.#space.release(costBytes);
+          if (result.outcome === 'written' && isReleased) this.#space.reserve(costBytes);
+          isReleased = result.outcome === 'failed';
+          for (const sequence of leaving) this.#leaving.delete(sequence);
+          resolve(result);
+        },
+      );
+    });
+  }
+
+  #nextSequence(): number {
+    this.#lastSequence = Math.max(this.#lastSequence + 1, Math.floor(this.#nowMs() * sequencesPerMs));
+    return this.#lastSequence;
+  }
+}
+
+function failed(message: string, code = ''): RecordResult {
+  return { outcome: 'failed', failure: { code, message } };
+}
