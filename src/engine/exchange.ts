@@ -8,7 +8,13 @@ import { decideInvalidation } from '../semantics/decide-invalidation.js';
 import { decideRequest } from '../semantics/decide-request.js';
 import { decideStorage } from '../semantics/decide-storage.js';
 import { decideValidation } from '../semantics/decide-validation.js';
-import type { ForwardReason, Exchange as OriginExchange, RequestDecision, Rules } from '../semantics/decisions.js';
+import type {
+  ForwardReason,
+  Exchange as OriginExchange,
+  RequestDecision,
+  Rules,
+  StorageDecision,
+} from '../semantics/decisions.js';
 import { present } from '../semantics/present.js';
 import { validationFields } from '../semantics/validators.js';
 import { variantsReplacedBy } from '../semantics/variants.js';
@@ -192,7 +198,7 @@ export class Exchange {
   ): Promise<CacheResponse> {
     const info = { status, forward, key: this.#key };
     await this.#invalidate(received);
-    const decision = this.#mayUseStore() ? decideStorage(this.#request, received, this.#rules) : undefined;
+    const decision = this.#decideStorage(received);
     const refusal = decision?.action === 'pass-through' ? decision.reason : this.#userRefusal(received);
     if (decision?.action !== 'store' || refusal !== undefined) {
       this.#endFlight({ kind: 'apart' });
@@ -209,16 +215,34 @@ export class Exchange {
     return respondOrigin(this.#engine.statusName, received.origin, { ...info, stored, ...reasonOf(reason) });
   }
 
+  /** The answer to a POST may be what GET would find (RFC 9110 §9.3.3), whether answers to POST are stored or not. */
+  #decideStorage(received: Received): StorageDecision | undefined {
+    const { method } = this.#request;
+    const mayUseStore = this.#mayUseStore();
+    if (!mayUseStore && method !== 'POST') return undefined;
+    const decision = decideStorage(this.#request, received, this.#rules);
+    return mayUseStore || (decision.action === 'store' && decision.head.method !== method) ? decision : undefined;
+  }
+
+  /** Where a response to this request is filed: with those of the method whose requests it answers. */
+  #keyFor({ method }: StoredHead): string {
+    if (method === this.#request.method) return this.#key;
+    const { bodyHash: _, ...presented } = this.#presented;
+    const request = { ...this.#request, method };
+    return this.#engine.keyOf({ ...presented, request, hasBody: false }, this.#options);
+  }
+
   /** `false`: the store would not have it. */
   #record(origin: OriginResponse, head: StoredHead, useUntilMs: number): boolean {
     const { store, options, recordings } = this.#engine;
+    const key = this.#keyFor(head);
     const replaced = variantsReplacedBy(
       head,
       this.#stored.map((stored) => stored.head),
       options.maxVariants,
     );
     const expectedBytes = lengthOf(origin);
-    const writer = store.create(this.#key, head, {
+    const writer = store.create(key, head, {
       replaces: replaced.flatMap((index) => this.#stored[index]?.ref ?? []),
       expiresMs: useUntilMs,
       tags: this.#options.tags,
@@ -232,16 +256,16 @@ export class Exchange {
       return false;
     }
     const recording = new Recording(writer, origin, {
-      key: this.#key,
+      key,
       url: this.#request.url,
       expectedBytes,
       finishAbandonedBytes: options.finishAbandonedBytes,
     });
-    recordings.add(this.#key, recording);
+    recordings.add(key, recording);
     origin.body.observe(recording);
     this.#flight?.settle({ kind: 'running', head, recording });
     void recording.finished.then(() => {
-      recordings.remove(this.#key, recording);
+      recordings.remove(key, recording);
       this.#endFlight({ kind: 'look-again' });
     });
     return true;
@@ -316,6 +340,8 @@ export class Exchange {
   }
 
   async #lookup(): Promise<readonly StoredResponse[]> {
+    const arrived = this.#engine.recordings.arrived(this.#key);
+    if (arrived !== undefined) await arrived;
     const found = await this.#engine.store.lookup(this.#key);
     this.#storeFailed = found === undefined;
     return found ?? [];

@@ -16,6 +16,17 @@ export class Recordings {
     if (ofKey?.size === 0) this.#byKey.delete(key);
   }
 
+  /**
+   * Waits for what has its whole body and is being committed: whoever has read it may ask for it again at once, and finds it stored.
+   * `undefined`: nothing to wait for.
+   */
+  arrived(key: string): Promise<unknown> | undefined {
+    const ofKey = this.#byKey.get(key);
+    if (ofKey === undefined) return undefined;
+    const over = [...ofKey].filter((recording) => recording.isOver);
+    return over.length === 0 ? undefined : Promise.all(over.map((recording) => recording.finished));
+  }
+
   async settled(key: string): Promise<void> {
     await Promise.all([...(this.#byKey.get(key) ?? [])].map((recording) => recording.finished));
   }

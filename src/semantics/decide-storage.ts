@@ -90,7 +90,8 @@ function refusalOf(
     if (cacheControl.private) return 'private';
     const isShareable = cacheControl.public || cacheControl.sMaxage !== undefined;
     if (isAuthorized && !isShareable && !cacheControl.mustRevalidate) return 'authorization';
-    if (!cacheControl.public && hasField(fields, 'set-cookie')) return 'set-cookie';
+    // Who says how long it is fresh has thought of caches (§7.3); who says nothing may mean one user.
+    if (!cacheControl.public && !freshness.isExplicit && hasField(fields, 'set-cookie')) return 'set-cookie';
   }
   if (vary === '*') return 'vary-star';
   return freshness.isStorable ? undefined : 'not-explicit';
