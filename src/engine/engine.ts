@@ -85,6 +85,10 @@ export class Engine implements EngineParts {
     return options.methods.includes(method) || (method === 'HEAD' && options.methods.includes('GET'));
   }
 
+  isBodyInKey({ request }: Presented, options: CompleteRequestOptions): boolean {
+    return options.mode !== 'no-store' && this.isMethodStored(request.method, options);
+  }
+
   /** What tells users apart: every one of them has a private cache of its own (RFC 9111 §3). */
   #credentialsOf(fields: FieldLines): string | undefined {
     if (this.options.shared) return undefined;

@@ -146,7 +146,7 @@ export class Exchange {
     let received: Received | undefined;
     let failure: unknown;
     try {
-      received = await this.#send(validationFields(this.#request.fields, decision.conditional), 'own');
+      received = await this.#send(this.#validationFields(decision.conditional), 'own');
     } catch (error) {
       failure = error;
     }
@@ -307,7 +307,7 @@ export class Exchange {
 
   #validateInBackground(stored: StoredResponse, conditional: FieldLines): void {
     this.#engine.background.once(`validate ${stored.ref.sequence} ${this.#key}`, async () => {
-      const received = await this.#send(validationFields(this.#request.fields, conditional), 'separate');
+      const received = await this.#send(this.#validationFields(conditional), 'separate');
       const verdict = decideValidation(this.#request, stored.head, received, this.#rules, this.#engine.nowMs());
       if (verdict.action === 'freshen') {
         received.origin.body.discard();
@@ -328,6 +328,12 @@ export class Exchange {
 
   #withFields(fields: FieldLines | undefined): FieldLines | undefined {
     return fields === undefined ? undefined : withFields(this.#request.fields, fields);
+  }
+
+  /** A condition on a method that is not safe does not ask for a 304, it forbids the method (RFC 9110 §13.1.2). */
+  #validationFields(conditional: FieldLines): FieldLines | undefined {
+    const mayAsk = ['GET', 'HEAD', 'QUERY'].includes(this.#request.method);
+    return mayAsk ? validationFields(this.#request.fields, conditional) : undefined;
   }
 
   async #send(fields: FieldLines | undefined, kind: 'own' | 'separate'): Promise<Received> {
