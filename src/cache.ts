@@ -6,6 +6,7 @@ import {
   type CompleteRequestOptions,
   checkRequestOptions,
   layOptions,
+  leftAlone,
   type OptionRule,
   type RequestOptions,
   requestDefaults,
@@ -92,9 +93,9 @@ export class Cache implements AsyncDisposable {
   }
 
   #optionsFor(presented: Presented, choice: CacheChoice): CompleteRequestOptions {
-    if (choice === false) return noStore;
+    if (choice === false) return leftAlone;
     const rule = this.#rules.length === 0 ? undefined : this.#ruleFor(presented.request.url);
-    if (rule?.cache === false) return noStore;
+    if (rule?.cache === false) return this.#complete(noStore);
     if (choice === undefined && rule === undefined) return this.#base;
     if (rule !== undefined && choice !== undefined) {
       return this.#complete(layOptions(rule.cache, choice));
@@ -113,11 +114,14 @@ export class Cache implements AsyncDisposable {
   }
 
   #ruleFor(url: string): OptionRule | undefined {
-    return this.#rules.find(({ match }) => (typeof match === 'string' ? hostOf(url) === match : match.test(url)));
+    // `search` has no memory of the last match, as `test` has with the flag `g`.
+    return this.#rules.find(({ match }) =>
+      typeof match === 'string' ? hostOf(url) === match : url.search(match) !== -1,
+    );
   }
 }
 
-const noStore: CompleteRequestOptions = Object.freeze({ ...requestDefaults, mode: 'no-store' });
+const noStore: RequestOptions = Object.freeze({ mode: 'no-store' });
 
 function hostOf(url: string): string | undefined {
   return URL.canParse(url) ? new URL(url).host : undefined;

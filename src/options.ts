@@ -67,7 +67,7 @@ export interface RequestOptions {
    */
   readonly collapse?: boolean;
   /**
-   * Your own data, kept with the response and over a 304: anything msgpack can carry, at most 16 KiB of it.
+   * Your own data, kept with the response and over a 304: anything msgpack can carry. A head of more than 512 KiB, metadata included, is not stored.
    * @default undefined
    */
   readonly metadata?: unknown;
@@ -118,7 +118,7 @@ export interface CacheOptions extends RequestOptions {
    */
   readonly credentialFields?: readonly string[];
   /**
-   * Never touch the network: what is not stored is a 504.
+   * Never touch the network: what is not stored is a 504. A request that says `cache: false` is not the cache's business even so.
    * @default false
    */
   readonly offline?: boolean;
@@ -195,6 +195,9 @@ export const requestDefaults: CompleteRequestOptions = Object.freeze({
   tags: Object.freeze([]),
   priority: 0,
 });
+
+/** For a request that said `cache: false`: not even `offline` is its business. Known by its identity. */
+export const leftAlone: CompleteRequestOptions = Object.freeze({ ...requestDefaults, mode: 'no-store' });
 
 export const cacheDefaults: Required<WithoutStore> = Object.freeze({
   ...requestDefaults,

@@ -176,6 +176,12 @@ export class DiskIndex {
     };
   }
 
+  hashOf(slot: number): KeyHash {
+    const at = 4 * slot;
+    const all = this.#hash;
+    return { a: all[at] ?? 0, b: all[at + 1] ?? 0, c: all[at + 2] ?? 0, d: all[at + 3] ?? 0 };
+  }
+
   hostHashOf(slot: number): number {
     return this.#word(slot, hostWord);
   }
@@ -341,7 +347,7 @@ export class DiskIndex {
   }
 
   #remove(slot: number): void {
-    const position = this.#positionOf(this.#hashOf(slot));
+    const position = this.#positionOf(this.hashOf(slot));
     const next = this.nextOf(slot);
     let before = (this.#table[position] ?? 0) - 1;
     if (before === slot) {
@@ -391,12 +397,6 @@ export class DiskIndex {
       }
       position = (position + 1) & mask;
     }
-  }
-
-  #hashOf(slot: number): KeyHash {
-    const at = 4 * slot;
-    const all = this.#hash;
-    return { a: all[at] ?? 0, b: all[at + 1] ?? 0, c: all[at + 2] ?? 0, d: all[at + 3] ?? 0 };
   }
 
   #takeSlot(): number {

@@ -7,12 +7,13 @@ import type { ResponseStore } from '../store/contract.js';
 import { Background } from './background.js';
 import { Exchange } from './exchange.js';
 import { Flights } from './flight.js';
+import { GuardedStore } from './guarded-store.js';
 import type { CacheResponse, Forward, Presented } from './messages.js';
 import { Recordings } from './recordings.js';
 
 /** What an exchange works with. */
 export interface EngineParts {
-  readonly store: ResponseStore;
+  readonly store: GuardedStore;
   readonly options: CompleteCacheOptions;
   readonly flights: Flights;
   readonly recordings: Recordings;
@@ -26,7 +27,7 @@ export interface EngineParts {
 
 /** One engine behind every client: the same decisions, whoever asks. */
 export class Engine implements EngineParts {
-  readonly store: ResponseStore;
+  readonly store: GuardedStore;
   readonly options: CompleteCacheOptions;
   readonly flights = new Flights();
   readonly recordings = new Recordings();
@@ -37,7 +38,7 @@ export class Engine implements EngineParts {
   readonly #rules = new WeakMap<CompleteRequestOptions, Rules>();
 
   constructor(store: ResponseStore, options: CompleteCacheOptions) {
-    this.store = store;
+    this.store = new GuardedStore(store);
     this.options = options;
     this.statusName = options.cacheStatus;
     this.nowMs = options.nowMs;
@@ -74,7 +75,7 @@ export class Engine implements EngineParts {
       method: request.method,
       url: options.key ?? request.url,
       namespace: via === undefined ? options.namespace : `${options.namespace}@${via}`,
-      credentials: this.#credentialsOf(request.fields),
+      credentials: this.#credentialsOf(request.fields, options),
       bodyHash,
       ignoreParams: options.ignoreParams,
     });
@@ -84,9 +85,12 @@ export class Engine implements EngineParts {
     return options.methods.includes(method) || (method === 'HEAD' && options.methods.includes('GET'));
   }
 
-  /** What tells users apart: every one of them has a private cache of its own (RFC 9111 §3). */
-  #credentialsOf(fields: FieldLines): string | undefined {
-    if (this.options.shared) return undefined;
+  /**
+   * What tells users apart: in a private cache every one of them has a cache of its own (RFC 9111 §3). So it is where the rules are
+   * ignored that would keep one user's answers from another in a shared one.
+   */
+  #credentialsOf(fields: FieldLines, options: CompleteRequestOptions): string | undefined {
+    if (this.options.shared && options.mode !== 'ignore-rules') return undefined;
     const values = this.options.credentialFields.map((name) => fieldValueOf(fields, name) ?? null);
     return values.every((value) => value === null) ? undefined : JSON.stringify(values);
   }

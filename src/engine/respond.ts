@@ -4,6 +4,7 @@ import { type CacheStatus, printCacheStatus } from '../http/cache-status.js';
 import type { ResponseHead } from '../http/message.js';
 import type { Presentation } from '../semantics/decisions.js';
 import type { StoredResponse } from '../store/contract.js';
+import { openGuarded } from './guarded-store.js';
 import type { CacheInfo, CacheResponse, OriginResponse } from './messages.js';
 
 const nothing = new Uint8Array(0);
@@ -27,11 +28,19 @@ export function respondStored(
   const head = withStatus(statusName, presentation.head, info);
   switch (presentation.kind) {
     case 'whole':
-      return { head, info, body: { from: 'cache', inline: stored.inlineBody, open: () => stored.openBody() } };
+      return {
+        head,
+        info,
+        body: { from: 'cache', inline: stored.inlineBody, open: () => openGuarded(() => stored.openBody()) },
+      };
     case 'part': {
       const { start, end } = presentation;
       const inline = stored.inlineBody?.subarray(start, end + 1);
-      return { head, info, body: { from: 'cache', inline, open: () => stored.openBody({ start, end }) } };
+      return {
+        head,
+        info,
+        body: { from: 'cache', inline, open: () => openGuarded(() => stored.openBody({ start, end })) },
+      };
     }
     case 'head-only':
     case 'not-modified':
@@ -69,14 +78,15 @@ function withStatus(
 
 /** RFC 9211: `hit` if nothing was forwarded for this request, `fwd` if something was. */
 function cacheStatusOf(cache: string, info: CacheInfo, fwdStatus: number | undefined): CacheStatus {
+  const { status, forward, ttlSeconds, stored, reason } = info;
   return {
     cache,
-    hit: info.forward === undefined && (info.status === 'hit' || info.status === 'stale'),
-    ...(info.forward !== undefined && { fwd: info.forward }),
-    ...(fwdStatus !== undefined && { fwdStatus }),
-    ...(info.ttlSeconds !== undefined && { ttl: info.ttlSeconds }),
-    stored: info.stored && info.forward !== undefined,
-    collapsed: info.status === 'collapsed',
-    ...(info.reason !== undefined && { detail: info.reason }),
+    hit: forward === undefined && (status === 'hit' || status === 'stale'),
+    fwd: forward,
+    fwdStatus,
+    ttl: ttlSeconds,
+    stored: stored && forward !== undefined,
+    collapsed: status === 'collapsed',
+    detail: reason,
   };
 }

@@ -2,11 +2,17 @@ import { hash } from 'node:crypto';
 import { fieldValueOf, isNamed, listOf } from './fields.js';
 import type { FieldLines } from './message.js';
 
-/** The lower-case names in a response's `Vary`, each once and in alphabetical order; `'*'` if that is among them. */
+/**
+ * The lower-case names in a response's `Vary`, each once and in alphabetical order; `'*'` if that is among them, or if
+ * there are too many.
+ */
 export function varyOf(fields: FieldLines): readonly string[] | '*' {
   const value = fieldValueOf(fields, 'vary');
   return value === undefined ? noNames : parseVary(value);
 }
+
+/** A response that depends on more than this will not be asked for twice in the same way. */
+const maxNames = 64;
 
 export function parseVary(value: string): readonly string[] | '*' {
   if (!value.includes(',')) {
@@ -14,7 +20,7 @@ export function parseVary(value: string): readonly string[] | '*' {
     return name === '*' ? name : name === '' ? noNames : [name];
   }
   const names = new Set(listOf(value.toLowerCase()));
-  return names.has('*') ? '*' : [...names].sort();
+  return names.has('*') || names.size > maxNames ? '*' : [...names].sort();
 }
 
 const noNames: readonly string[] = [];

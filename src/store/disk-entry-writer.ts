@@ -28,7 +28,7 @@ export interface WriterHost {
   holdBytes(change: number): boolean;
   reasonOf(failure: { readonly code: string; readonly message: string }): DeclineReason;
   commit(key: string, head: StoredHead, options: CreateOptions, body: WrittenBody): Promise<CommitResult>;
-  forget(writer: DiskEntryWriter): void;
+  forget(writer: DiskEntryWriter, isDeclined: boolean): void;
 }
 
 /** Bodies up to this long go into the log along with their record. */
@@ -104,6 +104,11 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
   /** Stores nothing, whatever comes; readers go on. Too late once its record is queued: then the log's order decides. */
   supersede(reason: 'superseded' | 'closed'): void {
     if (!this.#isQueued) this.#refuse(reason);
+  }
+
+  /** Resolves when its commit is over, at once if none is under way. */
+  async settled(): Promise<void> {
+    await this.#result;
   }
 
   get isComplete(): boolean {
@@ -213,13 +218,16 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
   #refuse(reason: DeclineReason): void {
     if (this.#refused !== undefined) return;
     this.#refused = reason;
-    if (this.#file !== undefined && !this.#isQueued) this.#host.queue.abandonBody(this.#file);
+    if (this.#file !== undefined && !this.#isQueued) {
+      this.#host.queue.abandonBody(this.#file);
+      this.#onFinished?.({ file: this.#file, outcome: 'failed', failure: { code: '', message: reason } });
+    }
     this.#reserve(-this.#reservedBytes);
     this.#hold();
   }
 
   #end(): void {
-    this.#host.forget(this);
+    this.#host.forget(this, this.#refused !== undefined);
     this.#host.holdBytes(-this.#heldBytes);
     this.#heldBytes = 0;
     this.#changed();

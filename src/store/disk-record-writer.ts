@@ -88,7 +88,9 @@ export class RecordWriter {
       return Promise.resolve(failed(`a head cannot be stored: ${cause instanceof Error ? cause.message : cause}`));
     }
     const headBytes = packed.byteLength;
-    if (headBytes > maxHeadBytes) return Promise.resolve(failed(`a head of ${headBytes} bytes is too large`));
+    if (headBytes > maxHeadBytes) {
+      return Promise.resolve(failed(`a head of ${headBytes} bytes is too large`, 'too-large'));
+    }
     const { place, blockShift, bodyBytes } = record.header;
     const sequence = this.#nextSequence();
     const header = headerWith({
@@ -131,6 +133,7 @@ export class RecordWriter {
     for (const sequence of leaving) this.#leaving.add(sequence);
     this.#space.reserve(costBytes);
     this.#makeRoom();
+    let isReleased = false;
     return new Promise((resolve) => {
       this.#queue.append(
         { bytes: recordBytes, records: headers.length },
@@ -143,7 +146,10 @@ export class RecordWriter {
           }
         },
         (result) => {
-          if (result.outcome === 'failed') this.#space.release(costBytes);
+          // A record that was given up because the disk did not answer may be written after all.
+          if (result.outcome === 'failed' && !isReleased) this.#space.release(costBytes);
+          if (result.outcome === 'written' && isReleased) this.#space.reserve(costBytes);
+          isReleased = result.outcome === 'failed';
           for (const sequence of leaving) this.#leaving.delete(sequence);
           resolve(result);
         },
@@ -157,6 +163,6 @@ export class RecordWriter {
   }
 }
 
-function failed(message: string): RecordResult {
-  return { outcome: 'failed', failure: { code: '', message } };
+function failed(message: string, code = ''): RecordResult {
+  return { outcome: 'failed', failure: { code, message } };
 }

@@ -64,14 +64,12 @@ for (const [name, makeClient] of Object.entries(makers)) {
 
   test(`${name}: what the other client stored answers, and the field lines stay what they were`, () => {
     const handler: Handler = (_, response) => {
-      response.writeHead(200, 'Fine', [
-        ['Cache-Control', 'max-age=60'],
-        ['Link', '</a>; rel=a'],
-        ['Link', '</b>; rel=b'],
-        ['X-Name', 'caf\xe9'],
-        ['Content-Length', '2'],
-      ]);
-      response.end(Buffer.from('ok'));
+      response.statusMessage = 'Fine';
+      reply(response, 'ok', {
+        'Cache-Control': 'max-age=60',
+        Link: ['</a>; rel=a', '</b>; rel=b'],
+        'X-Name': 'caf\xe9',
+      });
     };
     return onBench(makeClient, handler, {}, async ({ cache, client, origin, at }) => {
       const [other] = Object.entries(makers).flatMap(([otherName, make]) => (otherName === name ? [] : [make(cache)]));

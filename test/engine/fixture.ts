@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Cache, type CacheEvents, type CacheOptions, openCache, type ResponseStore } from '../../src/index.js';
+import { createMemoryStore } from '../../src/store/memory-store.js';
 import { type Client, type MakeClient, makers } from './clients.js';
 import { type Handler, Origin } from './origin.js';
 
@@ -35,6 +36,9 @@ export interface Bench {
 
 export type Body = (bench: Bench) => Promise<void>;
 
+/** `tier: 'memory'`: a memory store in place of the disk's, where that makes no difference to what is tested. It does not outlive `reopen`. */
+export type BenchOptions = Partial<CacheOptions> & { readonly tier?: 'memory' };
+
 export async function inDirectory(work: (directory: string) => Promise<void>): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'offloop-engine-'));
   try {
@@ -47,13 +51,17 @@ export async function inDirectory(work: (directory: string) => Promise<void>): P
 export function onBench(
   makeClient: MakeClient,
   handler: Handler,
-  options: Partial<CacheOptions>,
+  { tier, ...options }: BenchOptions,
   work: Body,
 ): Promise<void> {
   return inDirectory(async (directory) => {
     await using origin = await Origin.open(handler);
     const clock = new Clock();
-    const open = (more: Partial<CacheOptions>) => openCache({ directory, nowMs: clock.nowMs, ...options, ...more });
+    origin.nowMs = clock.nowMs;
+    const open = (more: Partial<CacheOptions>) => {
+      const store = tier === 'memory' ? createMemoryStore({ maxBytes: 64e6, nowMs: clock.nowMs }) : undefined;
+      return openCache({ directory, nowMs: clock.nowMs, ...(store && { store }), ...options, ...more });
+    };
     const cache = await open({});
     const bench: Bench = {
       origin,
@@ -83,7 +91,7 @@ export function withEachClient(
   test: Register,
   name: string,
   handler: () => Handler,
-  options: Partial<CacheOptions>,
+  options: BenchOptions,
   work: Body,
 ): void {
   for (const [client, make] of Object.entries(makers)) {

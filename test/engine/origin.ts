@@ -15,6 +15,8 @@ export type Handler = (request: IncomingMessage, response: ServerResponse, hit: 
 export class Origin implements AsyncDisposable {
   readonly hits: Hit[] = [];
   handler: Handler;
+  /** What `Date` is made of. */
+  nowMs: () => number = Date.now;
   readonly #server: Server;
   readonly #waiters: (() => void)[] = [];
 
@@ -73,6 +75,7 @@ export class Origin implements AsyncDisposable {
     const hit: Hit = { method, path: url, headers, body: body.toString() };
     this.hits.push(hit);
     for (const waiter of this.#waiters.splice(0)) waiter();
+    response.setHeader('Date', new Date(this.nowMs()).toUTCString());
     await this.handler(request, response, hit);
   }
 }
@@ -82,7 +85,7 @@ const isAddress = (address: unknown): address is AddressInfo =>
 
 export type Fields = Readonly<Record<string, string | readonly string[] | undefined>>;
 
-/** A handler that always says the same. `Date` is left to the server. */
+/** A handler that always says the same. */
 export function always(body: string | Uint8Array, fields: Fields = {}, status = 200): Handler {
   return (_, response) => reply(response, body, fields, status);
 }
@@ -103,5 +106,15 @@ export function counting(fields: Fields = { 'Cache-Control': 'max-age=60' }, sta
     const count = (counts.get(path) ?? 0) + 1;
     counts.set(path, count);
     reply(response, `${path} ${count}`, fields, status);
+  };
+}
+
+/** Says 304 to whom has the current version; `version` is what it is now. */
+export function versioned(version: () => string, fields: Fields = { 'Cache-Control': 'max-age=60' }): Handler {
+  return (request, response) => {
+    const etag = `"${version()}"`;
+    const all = { ...fields, ETag: etag };
+    if (request.headers['if-none-match'] === etag) reply(response, '', all, 304);
+    else reply(response, `body of ${version()}`, all);
   };
 }
