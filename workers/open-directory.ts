@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { bodiesFolder, formatFolder, segmentsFolder, temporaryFolder } from '../src/disk/layout.js';
 import { failureOf } from '../src/protocol/failure.js';
 import type { OpenAnswer, OpenTask } from '../src/protocol/messages.js';
+import { writeFileDurably } from './files.js';
 import { claimDirectory } from './owner.js';
 import { replaySegments } from './replay.js';
 
@@ -24,7 +25,8 @@ export function openDirectory(task: OpenTask): OpenAnswer {
     const locked = claimDirectory(root, task.nowMs);
     if (locked !== undefined) return failed('ERR_CACHE_LOCKED', locked);
     for (const left of readdirSync(join(root, temporaryFolder))) rmSync(join(root, temporaryFolder, left));
-    const { index, segments } = replaySegments(join(root, segmentsFolder));
+    const { index, segments, hints } = replaySegments(join(root, segmentsFolder));
+    for (const { path, bytes } of hints) writeFileDurably(path, bytes);
     return { outcome: 'opened', writer: newWriter(segments), index: index.toParts(), segments };
   } catch (error) {
     return { outcome: 'failed', failure: failureOf(error) };

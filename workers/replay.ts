@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { HintBuilder, type HintRow, parseHint } from '../src/disk/hint.js';
 import { DiskIndex } from '../src/disk/index-table.js';
-import { hintFileOf, parseSegmentFile, segmentFileOf } from '../src/disk/layout.js';
+import { hintFileOf, parseSegmentFile } from '../src/disk/layout.js';
 import {
   areBlocksIntact,
   blockCrcsOf,
@@ -13,7 +13,6 @@ import {
   readHeader,
 } from '../src/disk/record.js';
 import type { SegmentInfo } from '../src/protocol/messages.js';
-import { writeFileDurably } from './files.js';
 
 interface ReadSegment extends SegmentInfo {
   readonly rows: readonly HintRow[];
@@ -21,14 +20,29 @@ interface ReadSegment extends SegmentInfo {
   readonly firstSequence: number;
 }
 
+export interface Replay {
+  readonly index: DiskIndex;
+  /** Oldest first. */
+  readonly segments: SegmentInfo[];
+  /** Hints that were missing or damaged, to be left for the next time. */
+  readonly hints: readonly { readonly path: string; readonly bytes: Uint8Array }[];
+}
+
 /** Builds the index from what is in a segments folder: hints where there are good ones, the segments themselves elsewhere. */
-export function replaySegments(folder: string): { index: DiskIndex; segments: SegmentInfo[] } {
+export function replaySegments(folder: string): Replay {
   const segments: ReadSegment[] = [];
+  const hints: { path: string; bytes: Uint8Array }[] = [];
   for (const fileName of readdirSync(folder)) {
     const name = parseSegmentFile(fileName);
     if (name === undefined) continue;
     const bytes = statSync(join(folder, fileName)).size;
-    const rows = readHint(join(folder, hintFileOf(name)), bytes) ?? readWithoutHint(folder, { ...name, bytes });
+    const path = join(folder, hintFileOf(name));
+    let rows = readHint(path, bytes);
+    if (rows === undefined) {
+      const scanned = scanSegment(join(folder, fileName), bytes);
+      rows = scanned.rows;
+      hints.push({ path, bytes: scanned.hint.toBytes(bytes) });
+    }
     const firstSequence = rows.find((row) => row.header.sequence > 0)?.header.sequence ?? 0;
     segments.push({ ...name, bytes, rows, firstSequence });
   }
@@ -40,7 +54,7 @@ export function replaySegments(folder: string): { index: DiskIndex; segments: Se
     for (const { header, offset } of segment.rows) index.apply(header, ordinal, offset);
   }
   index.takeFreedFiles();
-  return { index, segments: segments.map(({ writer, number, bytes }) => ({ writer, number, bytes })) };
+  return { index, segments: segments.map(({ writer, number, bytes }) => ({ writer, number, bytes })), hints };
 }
 
 function readHint(path: string, segmentBytes: number): readonly HintRow[] | undefined {
@@ -49,13 +63,6 @@ function readHint(path: string, segmentBytes: number): readonly HintRow[] | unde
   } catch {
     return undefined;
   }
-}
-
-/** Reads a segment that has no good hint, and leaves one for the next time. */
-function readWithoutHint(folder: string, segment: SegmentInfo): readonly HintRow[] {
-  const { rows, hint } = scanSegment(join(folder, segmentFileOf(segment)), segment.bytes);
-  writeFileDurably(join(folder, hintFileOf(segment)), hint.toBytes(segment.bytes));
-  return rows;
 }
 
 /** Reads the first `limitBytes` of a segment, up to the first record that is not whole. */
