@@ -45,7 +45,9 @@ export async function answerOrdinary(
   const url = urlOf(instance, config);
   // Until a request has gone the long way, it is not known what axios adds by itself.
   if (url === undefined || implied.size === 0) return undefined;
-  const response = await cache.reuse(presentedOf(config, url, implied), choice);
+  // As axios's adapter does it; it shows in `response.config`.
+  for (const [name, value] of implied) config.headers.set(name, value, false);
+  const response = await cache.reuse(presentedOf(config, url), choice);
   if (response === undefined || response.body.from !== 'cache' || response.body.inline === undefined) return undefined;
   const { status, statusText, fields } = response.head;
   if (status < 200 || status > 299 || config.validateStatus?.(status) === false) return undefined;
@@ -90,12 +92,11 @@ function urlOf(instance: Pick<AxiosInstance, 'getUri'>, config: InternalAxiosReq
   return withParams.pathname + withParams.search === path ? withParams : undefined;
 }
 
-function presentedOf(config: InternalAxiosRequestConfig, url: URL, implied: ImpliedFields): Presented {
+function presentedOf(config: InternalAxiosRequestConfig, url: URL): Presented {
   const fields: string[] = ['host', url.host];
   for (const [name, value] of Object.entries(config.headers)) {
     if (value !== null && value !== undefined && value !== false) fields.push(name, String(value));
   }
-  for (const [name, value] of implied) if (!config.headers.has(name)) fields.push(name, value);
   return { request: { method: 'GET', url: url.origin + url.pathname + url.search, fields }, hasBody: false };
 }
 

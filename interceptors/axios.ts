@@ -15,6 +15,7 @@ import {
 } from '../src/index.js';
 import { answerOrdinary, type ImpliedFields, isOrdinary } from './axios-ordinary.js';
 import { gateAgent } from './gate.js';
+import { fieldOf } from './origin.js';
 
 declare module 'axios' {
   // The parameters must be spelled as axios spells them.
@@ -113,13 +114,14 @@ async function askThroughGate(
   implied: ImpliedFields,
 ): Promise<AxiosResponse> {
   let info: CacheInfo | undefined;
+  const absent = impliedNames.filter((name) => !config.headers.has(name));
   const gate = {
     cache,
     options: choice,
     onAnswer: (answer: CacheInfo) => {
       info = answer;
     },
-    onPresented: (presented: Presented) => learnImplied(config, presented, implied),
+    onPresented: (presented: Presented) => learnImplied(absent, presented, implied),
   };
   const own = Object.getOwnPropertyDescriptors(config);
   config.httpAgent = gateAgent(config.httpAgent ?? http.globalAgent, gate);
@@ -148,13 +150,12 @@ function withInfo(response: AxiosResponse, info: CacheInfo | undefined): AxiosRe
 const isResponse = (value: unknown): value is AxiosResponse =>
   typeof value === 'object' && value !== null && 'status' in value;
 
+const impliedNames: readonly string[] = ['accept-encoding', 'user-agent'];
+
 /** The fields that axios's adapter adds by itself, seen on a request that went through it: `Vary` may name them. */
-function learnImplied(config: InternalAxiosRequestConfig, presented: Presented, implied: ImpliedFields): void {
-  const { fields } = presented.request;
-  for (const name of ['accept-encoding', 'user-agent']) {
-    if (config.headers.has(name)) continue;
-    const position = fields.findIndex((field, index) => index % 2 === 0 && field.toLowerCase() === name);
-    const value = position === -1 ? undefined : fields[position + 1];
+function learnImplied(absent: readonly string[], presented: Presented, implied: ImpliedFields): void {
+  for (const name of absent) {
+    const value = fieldOf(presented.request.fields, name);
     if (value !== undefined) implied.set(name, value);
   }
 }

@@ -14,7 +14,7 @@ import {
   type RequestOptions,
 } from '../src/index.js';
 import { Guard } from './guard.js';
-import { addFields, answerOf, fieldLinesOf, hasBody, headersOf, originResponseOf } from './origin.js';
+import { addFields, answerOf, fieldLinesOf, fieldOf, hasBody, headersOf, originResponseOf } from './origin.js';
 import { StoredMessage } from './stored-message.js';
 
 type GotOptions = Parameters<BeforeRequestHook>[0];
@@ -149,7 +149,7 @@ const isClientRequest = (value: unknown): value is ClientRequest =>
 
 function presentedOf(url: URL, native: NativeOptions): Presented {
   const fields = fieldLinesOf(native.headers ?? {});
-  const host = fieldValueOf(fields, 'host');
+  const host = fieldOf(fields, 'host');
   const socketPath = 'socketPath' in native && typeof native.socketPath === 'string' ? native.socketPath : undefined;
   const isElsewhere = host !== undefined && host.toLowerCase() !== url.host;
   const target =
@@ -166,9 +166,4 @@ function presentedOf(url: URL, native: NativeOptions): Presented {
     hasBody: hasBody(fields),
     ...(via !== undefined && { via }),
   };
-}
-
-function fieldValueOf(fields: FieldLines, lowerName: string): string | undefined {
-  const position = fields.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === lowerName);
-  return position === -1 ? undefined : fields[position + 1];
 }

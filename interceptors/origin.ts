@@ -52,6 +52,14 @@ export function answerOf(request: ClientRequest): Promise<OriginResponse> {
   });
 }
 
+/** The first line of a name. */
+export function fieldOf(fields: FieldLines, lowerName: string): string | undefined {
+  for (let position = 0; position < fields.length; position += 2) {
+    if (fields[position]?.toLowerCase() === lowerName) return fields[position + 1];
+  }
+  return undefined;
+}
+
 export function hasBody(fields: FieldLines): boolean {
   for (let position = 0; position < fields.length; position += 2) {
     const name = fields[position]?.toLowerCase();

@@ -5,6 +5,8 @@ import {
   type CompleteCacheOptions,
   type CompleteRequestOptions,
   checkRequestOptions,
+  layOptions,
+  leftAlone,
   type OptionRule,
   type RequestOptions,
   requestDefaults,
@@ -91,12 +93,12 @@ export class Cache implements AsyncDisposable {
   }
 
   #optionsFor(presented: Presented, choice: CacheChoice): CompleteRequestOptions {
-    if (choice === false) return noStore;
+    if (choice === false) return leftAlone;
     const rule = this.#rules.length === 0 ? undefined : this.#ruleFor(presented.request.url);
-    if (rule?.cache === false) return noStore;
+    if (rule?.cache === false) return this.#complete(noStore);
     if (choice === undefined && rule === undefined) return this.#base;
     if (rule !== undefined && choice !== undefined) {
-      return this.#complete({ ...rule.cache, ...choice });
+      return this.#complete(layOptions(rule.cache, choice));
     }
     return this.#complete(choice ?? rule?.cache ?? this.#base);
   }
@@ -105,18 +107,21 @@ export class Cache implements AsyncDisposable {
     let complete = this.#completed.get(options);
     if (complete === undefined) {
       checkRequestOptions(options, 'cache options');
-      complete = Object.freeze({ ...this.#base, ...options });
+      complete = Object.freeze(layOptions(this.#base, options));
       this.#completed.set(options, complete);
     }
     return complete;
   }
 
   #ruleFor(url: string): OptionRule | undefined {
-    return this.#rules.find(({ match }) => (typeof match === 'string' ? hostOf(url) === match : match.test(url)));
+    // `search` has no memory of the last match, as `test` has with the flag `g`.
+    return this.#rules.find(({ match }) =>
+      typeof match === 'string' ? hostOf(url) === match : url.search(match) !== -1,
+    );
   }
 }
 
-const noStore: CompleteRequestOptions = Object.freeze({ ...requestDefaults, mode: 'no-store' });
+const noStore: RequestOptions = Object.freeze({ mode: 'no-store' });
 
 function hostOf(url: string): string | undefined {
   return URL.canParse(url) ? new URL(url).host : undefined;
@@ -126,7 +131,7 @@ function hostOf(url: string): string | undefined {
 export function layChoices(defaults: CacheChoice, choice: CacheChoice): CacheChoice {
   if (choice === undefined) return defaults;
   if (choice === false || defaults === undefined || defaults === false) return choice;
-  return { ...defaults, ...choice };
+  return layOptions(defaults, choice);
 }
 
 /** Checks what a user put where options go; `false` and `undefined` pass. */

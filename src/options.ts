@@ -5,7 +5,7 @@ import type { ResponseStore } from './store/contract.js';
 
 /**
  * What may be said of one request: `config.cache` in axios, `context.cache` in got, the third argument of `cacheAxios`
- * and the second of `cacheGot` for all requests of a client, and `CacheOptions` for all of a cache. The nearest wins.
+ * and the second of `cacheGot` for all requests of a client, and `CacheOptions` for all of a cache. The nearest wins; `undefined` says nothing.
  */
 export interface RequestOptions {
   /**
@@ -67,7 +67,7 @@ export interface RequestOptions {
    */
   readonly collapse?: boolean;
   /**
-   * Your own data, kept with the response and over a 304: anything msgpack can carry, at most 16 KiB of it.
+   * Your own data, kept with the response and over a 304: anything msgpack can carry. A head of more than 512 KiB, metadata included, is not stored.
    * @default undefined
    */
   readonly metadata?: unknown;
@@ -118,7 +118,7 @@ export interface CacheOptions extends RequestOptions {
    */
   readonly credentialFields?: readonly string[];
   /**
-   * Never touch the network: what is not stored is a 504.
+   * Never touch the network: what is not stored is a 504. A request that says `cache: false` is not the cache's business even so.
    * @default false
    */
   readonly offline?: boolean;
@@ -196,6 +196,9 @@ export const requestDefaults: CompleteRequestOptions = Object.freeze({
   priority: 0,
 });
 
+/** For a request that said `cache: false`: not even `offline` is its business. Known by its identity. */
+export const leftAlone: CompleteRequestOptions = Object.freeze({ ...requestDefaults, mode: 'no-store' });
+
 export const cacheDefaults: Required<WithoutStore> = Object.freeze({
   ...requestDefaults,
   maxBytes: 1024 ** 3,
@@ -231,6 +234,9 @@ interface Check {
   readonly test: (value: unknown) => boolean;
 }
 
+/** A token (RFC 9110 §5.6.2) without lower case: `GET`, `VERSION-CONTROL`. */
+const methodPattern = /^[!#$%&'*+.^_`|~0-9A-Z-]+$/;
+
 const isNumberFrom =
   (min: number, max = Number.MAX_SAFE_INTEGER) =>
   (value: unknown): boolean =>
@@ -255,7 +261,7 @@ const requestChecks: Readonly<Record<keyof RequestOptions, Check>> = {
   maxTtlMs: milliseconds,
   methods: {
     allowed: 'a list of method names in upper case',
-    test: (value) => isStrings(value) && Array.isArray(value) && value.every((name) => /^[A-Z]+$/.test(name)),
+    test: (value) => isStrings(value) && Array.isArray(value) && value.every((name) => methodPattern.test(name)),
   },
   namespace: { allowed: 'a string', test: (value) => typeof value === 'string' },
   key: { allowed: 'a string', test: orUndefined((value) => typeof value === 'string') },
@@ -315,6 +321,8 @@ const cacheChecks: Readonly<Record<keyof CacheOptions, Check>> = {
 function printValue(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value);
   if (typeof value === 'function') return 'a function';
+  // JSON has no word for NaN.
+  if (typeof value === 'number') return String(value);
   try {
     return JSON.stringify(value) ?? String(value);
   } catch {
@@ -332,7 +340,7 @@ function check(options: object, checks: Readonly<Record<string, Check>>, where: 
         `${where} has no option "${name}" (given: ${printValue(value)}). There are: ${known}.`,
       );
     }
-    if (!rule.test(value)) {
+    if (!rule.test(value) && (value !== undefined || name === 'directory')) {
       throw new CacheError(
         'ERR_CACHE_OPTIONS',
         `${where}: "${name}" is ${printValue(value)}; it must be ${rule.allowed}.`,
@@ -357,6 +365,15 @@ export function checkRequestOptions(options: unknown, where: string): RequestOpt
   return options;
 }
 
+/** Lays options over options: what is `undefined` is as good as left out. */
+export function layOptions<Base extends RequestOptions>(base: Base, over: RequestOptions): Base {
+  return { ...base, ...given(over) };
+}
+
+function given(options: object): object {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+}
+
 /** Checks the options of a cache and fills in the defaults; the result is frozen and nothing below checks again. */
 export function completeCacheOptions(options: unknown): CompleteCacheOptions {
   const where = 'openCache()';
@@ -368,8 +385,7 @@ export function completeCacheOptions(options: unknown): CompleteCacheOptions {
       `${where} needs the option "directory": ${cacheChecks.directory.allowed}.`,
     );
   }
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  const complete: CompleteCacheOptions = Object.freeze({ directory: '', ...cacheDefaults, ...given });
+  const complete: CompleteCacheOptions = Object.freeze({ directory: '', ...cacheDefaults, ...given(options) });
   complete.rules.forEach((rule, position) => {
     if (rule.cache !== false) checkRequestOptions(rule.cache, `${where}: rules[${position}].cache`);
   });

@@ -24,7 +24,7 @@ const FLOORS: readonly Floor[] = [
   { folder: 'src/semantics/', mayImport: GROUND },
   { folder: 'src/engine/', mayImport: ['src/semantics/', 'src/store/contract.ts', ...GROUND] },
   { folder: 'src/errors.ts', mayImport: [] },
-  { folder: 'src/diagnostics.ts', mayImport: [] },
+  { folder: 'src/diagnostics.ts', mayImport: ['src/http/'] },
   { folder: 'src/', mayImport: ['src/'] },
 ];
 
@@ -48,15 +48,26 @@ export function breachesOf(files: readonly SourceFile[]): string[] {
   return [...floorBreaches(files), ...purityBreaches(files), ...dependencyBreaches(files)];
 }
 
-/** The module names that a TypeScript source imports or re-exports, statically or not, types included. */
-export function importsOf(text: string): string[] {
+/** A module that a source names, and whether nothing but types comes from it (then it is not there at run time). */
+export interface Import {
+  readonly name: string;
+  readonly isTypeOnly: boolean;
+}
+
+/** What a TypeScript source imports or re-exports, statically or not. */
+export function importsOf(text: string): Import[] {
   const code = withoutComments(text);
   const patterns = [
-    /\b(?:import|export)\s+(?:type\s+)?[\w$*{}\s,]*?\bfrom\s*(['"])(.*?)\1/g,
-    /\bimport\s*(['"])(.*?)\1/g,
-    /\b(?:import|require)\s*\(\s*(['"`])(.*?)\1/g,
+    /\b(?:import|export)\s+(?<type>type\s+(?!from\b))?[\w$*{}\s,]*?\bfrom\s*(['"])(?<name>.*?)\2/g,
+    /\bimport\s*(['"])(?<name>.*?)\1/g,
+    /\b(?:import|require)\s*\(\s*(['"`])(?<name>.*?)\1/g,
   ];
-  return patterns.flatMap((pattern) => [...code.matchAll(pattern)].map((found) => found[2] ?? ''));
+  return patterns.flatMap((pattern) =>
+    [...code.matchAll(pattern)].map(({ groups }) => ({
+      name: groups?.name ?? '',
+      isTypeOnly: groups?.type !== undefined,
+    })),
+  );
 }
 
 function floorBreaches(files: readonly SourceFile[]): string[] {
@@ -64,8 +75,8 @@ function floorBreaches(files: readonly SourceFile[]): string[] {
     const floor = FLOORS.find(({ folder }) => path.startsWith(folder));
     if (floor === undefined) return [`${path} is on no floor: add its folder to test/import-graph.ts`];
     return importsOf(text)
-      .filter((name) => name.startsWith('.'))
-      .map((name) => resolvePath(path, name))
+      .filter(({ name }) => name.startsWith('.'))
+      .map(({ name }) => resolvePath(path, name))
       .filter((target) => ![floor.folder, ...floor.mayImport].some((place) => covers(place, target)))
       .map((target) => `${path} imports ${target}, which is not below its floor`);
   });
@@ -77,18 +88,22 @@ function purityBreaches(files: readonly SourceFile[]): string[] {
     const used = IMPURE.exec(withoutStrings(withoutComments(text)));
     const clock = used === null ? [] : [`${path} is pure and uses ${used[0]}`];
     const modules = importsOf(text)
-      .filter((name) => name.startsWith('node:') && !PURE_NODE_MODULES.includes(name))
-      .map((name) => `${path} is pure and imports ${name}`);
+      .filter(({ name }) => name.startsWith('node:') && !PURE_NODE_MODULES.includes(name))
+      .map(({ name }) => `${path} is pure and imports ${name}`);
     return [...clock, ...modules];
   });
 }
 
 function dependencyBreaches(files: readonly SourceFile[]): string[] {
-  const packages = new Set(files.flatMap(({ text }) => importsOf(text).map(packageOf)));
+  const packages = new Set(files.flatMap(({ text }) => importsOf(text).map(({ name }) => packageOf(name))));
   return [...packages].flatMap((name) => {
     if (name === '' || (name.startsWith('node:') && name !== 'node:fs')) return [];
-    const users = files.filter(({ text }) => importsOf(text).some((imported) => packageOf(imported) === name));
     const places = ONLY_IN[name] ?? [];
+    const users = files.filter(({ path, text }) =>
+      importsOf(text).some(
+        (used) => packageOf(used.name) === name && !(used.isTypeOnly && places.some((place) => isBeside(place, path))),
+      ),
+    );
     const strays = users
       .filter(({ path }) => !places.some((place) => covers(place, path)))
       .map(({ path }) => `${path} imports ${name}, which belongs to ${places.join(' and ') || 'no file'}`);
@@ -98,6 +113,11 @@ function dependencyBreaches(files: readonly SourceFile[]): string[] {
       .map((inPlace) => `${name} is imported by more than one file: ${inPlace.map(({ path }) => path).join(', ')}`);
     return [...strays, ...crowded];
   });
+}
+
+/** In the same folder: a helper of the one file may name the dependency's types. */
+function isBeside(place: string, path: string): boolean {
+  return path.slice(0, path.lastIndexOf('/')) === place.slice(0, place.lastIndexOf('/'));
 }
 
 /** `src/*` covers the files directly in a folder, `src/` all below it, anything else itself. */

@@ -4,8 +4,8 @@ import { crc32 } from 'node:zlib';
 import type { SegmentName } from '../src/disk/index-table.js';
 import { bodiesFolder, bodyFileNameOf, formatFolder, temporaryFolder } from '../src/disk/layout.js';
 import { fileBlockShift } from '../src/disk/record.js';
+import { failureOf } from '../src/protocol/failure.js';
 import type { BodyAnswer, BodySlab, WriterSession } from '../src/protocol/messages.js';
-import { failureOf } from './failure.js';
 import { syncFolder } from './files.js';
 
 interface OpenBody {
@@ -70,11 +70,13 @@ export class BodyFiles {
     }
   }
 
+  /** Leaves nothing of a body file, finished or not, that no record refers to. */
   abandon(file: number): void {
     const body = this.#open.get(file);
     this.#open.delete(file);
     if (body !== undefined) closeSync(body.fd);
     rmSync(this.#temporaryOf(file), { force: true });
+    this.remove(this.#nameOf(file));
   }
 
   remove(name: SegmentName): void {

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { bodiesFolder, formatFolder, segmentsFolder, temporaryFolder } from '../src/disk/layout.js';
+import { failureOf } from '../src/protocol/failure.js';
 import type { OpenAnswer, OpenTask } from '../src/protocol/messages.js';
-import { failureOf } from './failure.js';
 import { claimDirectory } from './owner.js';
 import { replaySegments } from './replay.js';
 

@@ -9,8 +9,8 @@ import {
   bodyPlaces,
   framedBytesOf,
   isHeadIntact,
+  type RecordHeader,
   readHeader,
-  recordTypes,
 } from '../src/disk/record.js';
 import type { SegmentInfo } from '../src/protocol/messages.js';
 import { writeFileDurably } from './files.js';
@@ -28,7 +28,7 @@ export function replaySegments(folder: string): { index: DiskIndex; segments: Se
     const name = parseSegmentFile(fileName);
     if (name === undefined) continue;
     const bytes = statSync(join(folder, fileName)).size;
-    const rows = readHint(join(folder, hintFileOf(name)), bytes) ?? scanSegment(folder, { ...name, bytes });
+    const rows = readHint(join(folder, hintFileOf(name)), bytes) ?? readWithoutHint(folder, { ...name, bytes });
     const firstSequence = rows.find((row) => row.header.sequence > 0)?.header.sequence ?? 0;
     segments.push({ ...name, bytes, rows, firstSequence });
   }
@@ -51,26 +51,36 @@ function readHint(path: string, segmentBytes: number): readonly HintRow[] | unde
   }
 }
 
-/** Reads a segment that has no good hint, up to the first record that is not whole, and leaves a hint for next time. */
-function scanSegment(folder: string, segment: SegmentInfo): readonly HintRow[] {
-  const bytes = readFileSync(join(folder, segmentFileOf(segment)));
+/** Reads a segment that has no good hint, and leaves one for the next time. */
+function readWithoutHint(folder: string, segment: SegmentInfo): readonly HintRow[] {
+  const { rows, hint } = scanSegment(join(folder, segmentFileOf(segment)), segment.bytes);
+  writeFileDurably(join(folder, hintFileOf(segment)), hint.toBytes(segment.bytes));
+  return rows;
+}
+
+/** Reads the first `limitBytes` of a segment, up to the first record that is not whole. */
+export function scanSegment(
+  path: string,
+  limitBytes: number,
+): { readonly rows: readonly HintRow[]; readonly hint: HintBuilder } {
+  const bytes = readFileSync(path).subarray(0, limitBytes);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const hint = new HintBuilder();
   const rows: HintRow[] = [];
   for (let at = 0; at < bytes.byteLength; ) {
     const header = readHeader(view, at);
-    if (header === undefined || at + header.recordBytes > bytes.byteLength || !isHeadIntact(bytes, view, at, header)) {
-      break;
-    }
-    if (header.type !== recordTypes.begin && header.place === bodyPlaces.inline) {
-      const bodyAt = at + framedBytesOf(header.headBytes, header.bodyBytes, header.blockShift);
-      const body = bytes.subarray(bodyAt, bodyAt + header.bodyBytes);
-      if (!areBlocksIntact(body, blockCrcsOf(view, at, header), header.blockShift)) break;
-    }
+    if (header === undefined || !isWhole(bytes, view, at, header)) break;
     rows.push({ header, offset: at });
     hint.add(bytes, at, at);
     at += header.recordBytes;
   }
-  writeFileDurably(join(folder, hintFileOf(segment)), hint.toBytes(segment.bytes));
-  return rows;
+  return { rows, hint };
+}
+
+function isWhole(bytes: Uint8Array, view: DataView, at: number, header: RecordHeader): boolean {
+  if (at + header.recordBytes > bytes.byteLength || !isHeadIntact(bytes, view, at, header)) return false;
+  if (header.place !== bodyPlaces.inline) return true;
+  const bodyAt = at + framedBytesOf(header.headBytes, header.bodyBytes, header.blockShift);
+  const body = bytes.subarray(bodyAt, bodyAt + header.bodyBytes);
+  return areBlocksIntact(body, blockCrcsOf(view, at, header), header.blockShift);
 }

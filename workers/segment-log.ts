@@ -1,11 +1,22 @@
-import { closeSync, constants, fdatasyncSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fdatasyncSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { HintBuilder } from '../src/disk/hint.js';
 import { formatFolder, hintFileOf, segmentFileOf, segmentsFolder } from '../src/disk/layout.js';
 import { headerWith, readHeader, recordHeaderBytes, recordTypes, sealRecord, writeHeader } from '../src/disk/record.js';
+import { failureOf } from '../src/protocol/failure.js';
 import type { LogAnswer, LogSlab, WriterSession } from '../src/protocol/messages.js';
-import { failureOf } from './failure.js';
 import { syncFolder, writeFileDurably } from './files.js';
+import { scanSegment } from './replay.js';
 
 interface OpenSegment {
   readonly number: number;
@@ -26,12 +37,19 @@ export class SegmentLog {
     this.#folder = join(session.directory, formatFolder, segmentsFolder);
     this.#writer = session.writer;
     this.#segmentBytes = session.segmentBytes;
-    this.#next = session.nextSegment;
+    this.#next = session.last.number + 1;
+    if (session.last.number > 0) this.#takeOver(session.last);
   }
 
   /** Everything that is answered as written is durable. */
   append(slabs: readonly LogSlab[]): LogAnswer[] {
-    const answers = slabs.map((slab) => this.#write(slab));
+    let failed: LogAnswer | undefined;
+    const answers = slabs.map((slab) => {
+      // What comes after a failure must not get into the log before it, if it is tried again.
+      const answer = failed ?? this.#write(slab);
+      if (answer.outcome === 'failed') failed = answer;
+      return answer;
+    });
     if (answers.every((answer) => answer.outcome === 'failed')) return answers;
     const segment = this.#open;
     try {
@@ -59,7 +77,20 @@ export class SegmentLog {
     }
   }
 
+  /** Ends what a worker that was lost had begun: what was not acknowledged is forgotten. */
+  #takeOver({ number, usedBytes }: WriterSession['last']): void {
+    for (let later = number + 1; ; later += 1) {
+      const path = join(this.#folder, segmentFileOf({ writer: this.#writer, number: later }));
+      if (!existsSync(path)) break;
+      rmSync(path);
+    }
+    const name = { writer: this.#writer, number };
+    const { hint } = scanSegment(join(this.#folder, segmentFileOf(name)), usedBytes);
+    writeFileDurably(join(this.#folder, hintFileOf(name)), hint.toBytes(usedBytes));
+  }
+
   #write(slab: LogSlab): LogAnswer {
+    if (slab.usedBytes === 0) return { outcome: 'written', segment: this.#open?.number ?? 0, offset: 0 };
     try {
       const segment = this.#segmentFor(slab.usedBytes);
       const offset = segment.usedBytes;
@@ -69,7 +100,10 @@ export class SegmentLog {
         writeWhole(segment.fd, bytes, offset);
       } catch (error) {
         this.#takeBack(segment);
-        throw error;
+        if (failureOf(error).code !== 'EFBIG' || segment.usedBytes === recordHeaderBytes) throw error;
+        // A limit on the length of a file: there is room in the next one.
+        this.seal();
+        return this.#write(slab);
       }
       addRows(segment.hint, bytes, offset);
       segment.usedBytes += slab.usedBytes;
@@ -99,6 +133,7 @@ export class SegmentLog {
       syncFolder(this.#folder);
     } catch (error) {
       closeSync(fd);
+      rmSync(path, { force: true });
       throw error;
     }
     this.#open = segment;

@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SegmentName } from '../src/disk/index-table.js';
 import { formatFolder, hintFileOf, segmentFileOf, segmentsFolder } from '../src/disk/layout.js';
+import { failureOf } from '../src/protocol/failure.js';
 import type {
   BatchAnswer,
   BatchTask,
@@ -12,7 +13,6 @@ import type {
 } from '../src/protocol/messages.js';
 import { moving } from '../src/protocol/pool.js';
 import { BodyFiles } from './body-files.js';
-import { failureOf } from './failure.js';
 import { syncFolder } from './files.js';
 import { openDirectory } from './open-directory.js';
 import { releaseDirectory } from './owner.js';

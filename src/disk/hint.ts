@@ -24,7 +24,7 @@ export class HintBuilder {
     this.#usedBytes += recordHeaderBytes;
   }
 
-  /** The hint's bytes: magic, length of the segment, number of rows, checksum, rows. */
+  /** The hint's bytes: magic, length of the part of the segment that counts, number of rows, checksum, rows. */
   toBytes(segmentBytes: number): Uint8Array {
     const hint = Buffer.alloc(frameBytes + this.#usedBytes);
     hint.writeUInt32LE(hintMagic, 0);
@@ -41,14 +41,15 @@ export interface HintRow {
   readonly offset: number;
 }
 
-/** The rows of a hint, or `undefined` if it is damaged or not about a segment of this length. */
+/** The rows of a hint, or `undefined` if it is damaged or speaks of more than there is. What comes after its end is not
+ * part of the log. */
 export function parseHint(hint: Uint8Array, segmentBytes: number): readonly HintRow[] | undefined {
   if (hint.byteLength < frameBytes) return undefined;
   const view = new DataView(hint.buffer, hint.byteOffset, hint.byteLength);
   const count = view.getUint32(8, true);
   if (
     view.getUint32(0, true) !== hintMagic ||
-    view.getUint32(4, true) !== segmentBytes ||
+    view.getUint32(4, true) > segmentBytes ||
     hint.byteLength !== frameBytes + count * recordHeaderBytes ||
     view.getUint32(12, true) !== crcOf(hint)
   ) {

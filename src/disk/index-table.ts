@@ -13,10 +13,19 @@ export interface BodyFile {
   readonly bytes: number;
 }
 
+/** Where a stored response is in the log. */
+export interface LogPlace {
+  /** The segment's number in the index. */
+  readonly ordinal: number;
+  readonly offset: number;
+  readonly recordBytes: number;
+  readonly sequence: number;
+}
+
 /** What came of applying a record. */
 export interface Applied {
-  /** The slot that the record's response is now at; -1 when there is none. */
-  readonly slot: number;
+  /** Where the record's response is now; `undefined` when there is none. */
+  readonly place: LogPlace | undefined;
   /** How many stored responses it removed. */
   readonly removed: number;
 }
@@ -158,16 +167,19 @@ export class DiskIndex {
     return this.#sequence[slot] ?? 0;
   }
 
-  segmentOf(slot: number): number {
-    return this.#word(slot, segmentWord);
+  placeOf(slot: number): LogPlace {
+    return {
+      ordinal: this.#word(slot, segmentWord),
+      offset: this.#word(slot, offsetWord),
+      recordBytes: this.#word(slot, lengthWord),
+      sequence: this.sequenceOf(slot),
+    };
   }
 
-  offsetOf(slot: number): number {
-    return this.#word(slot, offsetWord);
-  }
-
-  recordBytesOf(slot: number): number {
-    return this.#word(slot, lengthWord);
+  hashOf(slot: number): KeyHash {
+    const at = 4 * slot;
+    const all = this.#hash;
+    return { a: all[at] ?? 0, b: all[at + 1] ?? 0, c: all[at + 2] ?? 0, d: all[at + 3] ?? 0 };
   }
 
   hostHashOf(slot: number): number {
@@ -221,7 +233,7 @@ export class DiskIndex {
     switch (header.type) {
       case recordTypes.stored: {
         const removed = header.replaces > 0 ? this.#removeOne(header.hash, header.replaces) : 0;
-        return { slot: this.#insert(header, segment, offset), removed };
+        return { place: this.#insert(header, segment, offset), removed };
       }
       case recordTypes.freshened: {
         const old = this.slotOf(header.hash, header.replaces);
@@ -230,17 +242,18 @@ export class DiskIndex {
           if (header.place === bodyPlaces.file) this.#bodyFiles.delete(old);
           this.#remove(old);
         }
-        return { slot: this.#hasBody(header) ? this.#insert(header, segment, offset) : -1, removed: old < 0 ? 0 : 1 };
+        const place = this.#hasBody(header) ? this.#insert(header, segment, offset) : undefined;
+        return { place, removed: old < 0 ? 0 : 1 };
       }
       case recordTypes.removed:
-        return { slot: -1, removed: this.#removeOne(header.hash, header.replaces) };
+        return { place: undefined, removed: this.#removeOne(header.hash, header.replaces) };
       case recordTypes.keyInvalidated: {
         let removed = 0;
         for (let slot = this.find(header.hash); slot >= 0; slot = this.find(header.hash)) {
           this.#remove(slot);
           removed += 1;
         }
-        return { slot: -1, removed };
+        return { place: undefined, removed };
       }
       case recordTypes.cleared: {
         const removed = this.#count;
@@ -252,10 +265,10 @@ export class DiskIndex {
         this.#used = 0;
         this.#count = 0;
         this.#free = none;
-        return { slot: -1, removed };
+        return { place: undefined, removed };
       }
       default:
-        return { slot: -1, removed: 0 };
+        return { place: undefined, removed: 0 };
     }
   }
 
@@ -285,7 +298,7 @@ export class DiskIndex {
     return 1;
   }
 
-  #insert(header: RecordHeader, segment: number, offset: number): number {
+  #insert(header: RecordHeader, segment: number, offset: number): LogPlace {
     const { hash } = header;
     const known = this.slotOf(hash, header.sequence);
     if (known >= 0) this.#countLive(known, -1);
@@ -307,7 +320,7 @@ export class DiskIndex {
     if (header.place === bodyPlaces.file) {
       this.#bodyFiles.set(slot, fileOf(header));
     }
-    return slot;
+    return this.placeOf(slot);
   }
 
   #countLive(slot: number, change: number): void {
@@ -334,7 +347,7 @@ export class DiskIndex {
   }
 
   #remove(slot: number): void {
-    const position = this.#positionOf(this.#hashOf(slot));
+    const position = this.#positionOf(this.hashOf(slot));
     const next = this.nextOf(slot);
     let before = (this.#table[position] ?? 0) - 1;
     if (before === slot) {
@@ -384,12 +397,6 @@ export class DiskIndex {
       }
       position = (position + 1) & mask;
     }
-  }
-
-  #hashOf(slot: number): KeyHash {
-    const at = 4 * slot;
-    const all = this.#hash;
-    return { a: all[at] ?? 0, b: all[at + 1] ?? 0, c: all[at + 2] ?? 0, d: all[at + 3] ?? 0 };
   }
 
   #takeSlot(): number {

@@ -7,12 +7,13 @@ import type { ResponseStore } from '../store/contract.js';
 import { Background } from './background.js';
 import { Exchange } from './exchange.js';
 import { Flights } from './flight.js';
+import { GuardedStore } from './guarded-store.js';
 import type { CacheResponse, Forward, Presented } from './messages.js';
 import { Recordings } from './recordings.js';
 
 /** What an exchange works with. */
 export interface EngineParts {
-  readonly store: ResponseStore;
+  readonly store: GuardedStore;
   readonly options: CompleteCacheOptions;
   readonly flights: Flights;
   readonly recordings: Recordings;
@@ -26,7 +27,7 @@ export interface EngineParts {
 
 /** One engine behind every client: the same decisions, whoever asks. */
 export class Engine implements EngineParts {
-  readonly store: ResponseStore;
+  readonly store: GuardedStore;
   readonly options: CompleteCacheOptions;
   readonly flights = new Flights();
   readonly recordings = new Recordings();
@@ -37,7 +38,7 @@ export class Engine implements EngineParts {
   readonly #rules = new WeakMap<CompleteRequestOptions, Rules>();
 
   constructor(store: ResponseStore, options: CompleteCacheOptions) {
-    this.store = store;
+    this.store = new GuardedStore(store);
     this.options = options;
     this.statusName = options.cacheStatus;
     this.nowMs = options.nowMs;

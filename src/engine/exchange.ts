@@ -3,7 +3,7 @@ import { publish } from '../diagnostics.js';
 import { assertNever } from '../errors.js';
 import { fieldValueOf, hasField, withFields } from '../http/fields.js';
 import type { FieldLines, RequestHead, ResponseHead, StoredHead } from '../http/message.js';
-import type { CompleteRequestOptions } from '../options.js';
+import { type CompleteRequestOptions, leftAlone } from '../options.js';
 import { decideInvalidation } from '../semantics/decide-invalidation.js';
 import { decideRequest } from '../semantics/decide-request.js';
 import { decideStorage } from '../semantics/decide-storage.js';
@@ -15,6 +15,7 @@ import { variantsReplacedBy } from '../semantics/variants.js';
 import type { StoredResponse } from '../store/contract.js';
 import type { EngineParts } from './engine.js';
 import type { Flight, FlightOutcome } from './flight.js';
+import { openGuarded } from './guarded-store.js';
 import type { CacheInfo, CacheResponse, Forward, OriginResponse, Presented } from './messages.js';
 import { Recording } from './recording.js';
 import { respondGatewayTimeout, respondOrigin, respondStored } from './respond.js';
@@ -37,6 +38,7 @@ export class Exchange {
   readonly #rules: Rules;
   readonly #key: string;
   #stored: readonly StoredResponse[] = [];
+  #storeFailed = false;
   #flight: Flight | undefined;
 
   constructor(engine: EngineParts, presented: Presented, forward: Forward, options: CompleteRequestOptions) {
@@ -60,7 +62,7 @@ export class Exchange {
         const flight = this.#engine.flights.get(this.#key);
         if (flight === undefined) {
           this.#flight = this.#engine.flights.start(this.#key);
-          return this.#perform(decision);
+          return await this.#lead(decision);
         }
         const outcome = await flight.outcome;
         if (outcome.kind === 'look-again') continue;
@@ -79,6 +81,16 @@ export class Exchange {
     if (this.#stored.length === 0) return undefined;
     const decision = this.#decide();
     return decision.action === 'reuse' && decision.background === false ? this.#perform(decision) : undefined;
+  }
+
+  /** Performs with others waiting: whatever goes wrong, they learn of it. */
+  async #lead(decision: RequestDecision): Promise<CacheResponse> {
+    try {
+      return await this.#perform(decision);
+    } catch (error) {
+      this.#endFlight({ kind: 'look-again' });
+      throw error;
+    }
   }
 
   #perform(decision: RequestDecision): Promise<CacheResponse> | CacheResponse {
@@ -119,13 +131,7 @@ export class Exchange {
 
   async #fetch({ reason, detail, fields }: Extract<RequestDecision, { action: 'forward' }>): Promise<CacheResponse> {
     publish('miss', { request: this.#request, key: this.#key, reason });
-    try {
-      const sent = fields === undefined ? undefined : withFields(this.#request.fields, fields);
-      return await this.#receive(await this.#send(sent, 'own'), 'miss', reason, detail);
-    } catch (error) {
-      this.#endFlight({ kind: 'look-again' });
-      throw error;
-    }
+    return this.#receive(await this.#send(this.#withFields(fields), 'own'), 'miss', reason, detail);
   }
 
   async #validate(decision: ValidateDecision): Promise<CacheResponse> {
@@ -169,10 +175,7 @@ export class Exchange {
         return this.#receive(await this.#send(undefined, 'separate'), 'updated', decision.reason, 'validator-mismatch');
       case 'replace':
       case 'fail':
-        if (received === undefined) {
-          this.#endFlight({ kind: 'look-again' });
-          throw failure;
-        }
+        if (received === undefined) throw failure;
         if (verdict.action === 'replace' && verdict.isOutdated) await this.#engine.store.remove(stored.ref);
         return this.#receive(received, verdict.action === 'replace' ? 'updated' : 'miss', decision.reason);
       default:
@@ -201,11 +204,13 @@ export class Exchange {
         ...reasonOf(refusal ?? detail),
       });
     }
-    this.#record(received.origin, this.#withUserData(decision.head), decision.useUntilMs);
-    return respondOrigin(this.#engine.statusName, received.origin, { ...info, stored: true, ...reasonOf(detail) });
+    const stored = this.#record(received.origin, this.#withUserData(decision.head), decision.useUntilMs);
+    const reason = this.#storeFailed ? 'store-failed' : detail;
+    return respondOrigin(this.#engine.statusName, received.origin, { ...info, stored, ...reasonOf(reason) });
   }
 
-  #record(origin: OriginResponse, head: StoredHead, useUntilMs: number): void {
+  /** `false`: the store would not have it. */
+  #record(origin: OriginResponse, head: StoredHead, useUntilMs: number): boolean {
     const { store, options, recordings } = this.#engine;
     const replaced = variantsReplacedBy(
       head,
@@ -220,6 +225,12 @@ export class Exchange {
       priority: this.#options.priority,
       ...(expectedBytes !== undefined && { expectedBytes }),
     });
+    if (writer === undefined) {
+      this.#storeFailed = true;
+      this.#endFlight({ kind: 'apart' });
+      origin.body.release();
+      return false;
+    }
     const recording = new Recording(writer, origin, {
       key: this.#key,
       url: this.#request.url,
@@ -233,6 +244,7 @@ export class Exchange {
       recordings.remove(this.#key, recording);
       this.#endFlight({ kind: 'look-again' });
     });
+    return true;
   }
 
   /** Reads along with the request that another one made for the same key. `undefined`: what it got is not for us. */
@@ -263,8 +275,10 @@ export class Exchange {
 
   async #bypass(): Promise<CacheResponse> {
     const reason = this.#engine.isMethodStored(this.#request.method, this.#options) ? 'bypass' : 'method';
-    const received = await this.#send(undefined, 'own');
-    return this.#receive(received, 'bypass', reason);
+    const decision = this.#options === leftAlone ? undefined : decideRequest(this.#request, [], this.#rules, 0);
+    if (decision?.action === 'gateway-timeout') return this.#perform(decision);
+    const fields = decision?.action === 'forward' ? decision.fields : undefined;
+    return this.#receive(await this.#send(this.#withFields(fields), 'own'), 'bypass', reason);
   }
 
   #validateInBackground(stored: StoredResponse, conditional: FieldLines): void {
@@ -288,6 +302,10 @@ export class Exchange {
     });
   }
 
+  #withFields(fields: FieldLines | undefined): FieldLines | undefined {
+    return fields === undefined ? undefined : withFields(this.#request.fields, fields);
+  }
+
   async #send(fields: FieldLines | undefined, kind: 'own' | 'separate'): Promise<Received> {
     const { beforeForward } = this.#engine.options;
     // Without a hook the client's own request goes out in the turn in which it was made.
@@ -298,12 +316,9 @@ export class Exchange {
   }
 
   async #lookup(): Promise<readonly StoredResponse[]> {
-    try {
-      return await this.#engine.store.lookup(this.#key);
-    } catch (error) {
-      publish('error', { error, during: 'lookup' });
-      return [];
-    }
+    const found = await this.#engine.store.lookup(this.#key);
+    this.#storeFailed = found === undefined;
+    return found ?? [];
   }
 
   async #invalidate(received: Received): Promise<void> {
@@ -312,12 +327,7 @@ export class Exchange {
         { request: { ...this.#request, method: 'GET', url }, hasBody: false },
         { ...this.#options, key: undefined },
       );
-      try {
-        const entries = await this.#engine.store.invalidate({ key });
-        if (entries > 0) publish('invalidate', { entries });
-      } catch (error) {
-        publish('error', { error, during: 'invalidate' });
-      }
+      await this.#engine.store.invalidate({ key });
     }
   }
 
@@ -359,7 +369,15 @@ export class Exchange {
     const isLarge = presentation.kind === 'whole' && stored.inlineBody === undefined;
     const reload = (): CompleteRequestOptions => ({ ...this.#options, mode: 'reload' });
     const source = isLarge
-      ? { inlineBody: undefined, openBody: () => this.#resuming(stored.openBody(), head, reload()) }
+      ? {
+          inlineBody: undefined,
+          openBody: () =>
+            this.#resuming(
+              openGuarded(() => stored.openBody()),
+              head,
+              reload(),
+            ),
+        }
       : stored;
     return respondStored(this.#engine.statusName, presentation, source, {
       ...info,

@@ -4,6 +4,7 @@ import { type CacheStatus, printCacheStatus } from '../http/cache-status.js';
 import type { ResponseHead } from '../http/message.js';
 import type { Presentation } from '../semantics/decisions.js';
 import type { StoredResponse } from '../store/contract.js';
+import { openGuarded } from './guarded-store.js';
 import type { CacheInfo, CacheResponse, OriginResponse } from './messages.js';
 
 const nothing = new Uint8Array(0);
@@ -27,11 +28,19 @@ export function respondStored(
   const head = withStatus(statusName, presentation.head, info);
   switch (presentation.kind) {
     case 'whole':
-      return { head, info, body: { from: 'cache', inline: stored.inlineBody, open: () => stored.openBody() } };
+      return {
+        head,
+        info,
+        body: { from: 'cache', inline: stored.inlineBody, open: () => openGuarded(() => stored.openBody()) },
+      };
     case 'part': {
       const { start, end } = presentation;
       const inline = stored.inlineBody?.subarray(start, end + 1);
-      return { head, info, body: { from: 'cache', inline, open: () => stored.openBody({ start, end }) } };
+      return {
+        head,
+        info,
+        body: { from: 'cache', inline, open: () => openGuarded(() => stored.openBody({ start, end })) },
+      };
     }
     case 'head-only':
     case 'not-modified':

@@ -31,6 +31,7 @@ export class Tap<Stream extends Readable = Readable> {
   /** The store is behind: no more bytes for now. `#isReadWanted`: the reader asked for some meanwhile. */
   #isHeldBack = false;
   #isReadWanted = false;
+  #isEndHeldBack = false;
   /** The reader's buffer is full. */
   #isReaderFull = false;
   /** Others read along: the body goes at the pace of the fastest, and a reader that falls behind reads from the store. */
@@ -105,6 +106,11 @@ export class Tap<Stream extends Readable = Readable> {
     if (chunk === null) this.#end(isComplete());
     else if (chunk instanceof Uint8Array && chunk.byteLength > 0) this.#chunk(chunk);
     if (this.#letGo !== undefined || this.#catchUp !== undefined) return !this.#isHeldBack;
+    // Small bodies come as a whole: it is by their ends that a client is kept from running ahead of the disk.
+    if (chunk === null && this.#isHeldBack) {
+      this.#isEndHeldBack = true;
+      return false;
+    }
     this.#isReaderFull = !this.#push(chunk, encoding);
     if (this.#isReaderFull && this.#isShared && chunk !== null) this.#catchUp = { start: this.#bytes };
     return (!this.#isReaderFull || this.#isShared) && !this.#isHeldBack;
@@ -151,6 +157,10 @@ export class Tap<Stream extends Readable = Readable> {
     this.#isHeldBack = true;
     void sink.ready().then(() => {
       this.#isHeldBack = false;
+      if (this.#isEndHeldBack) {
+        this.#push(null);
+        return;
+      }
       const goesOnAlone = this.#letGo !== undefined || this.#catchUp !== undefined;
       if (!this.#isReadWanted && !goesOnAlone) return;
       this.#isReadWanted = false;

@@ -1,10 +1,10 @@
 const months = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'];
+const dayNames: ReadonlySet<string> = new Set(['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun']);
 const shortDay = '(?:mon|tue|wed|thu|fri|sat|sun)';
 const longDay = '(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday)';
 const month = `(${months.join('|')})`;
 const time = '(\\d\\d):(\\d\\d):(\\d\\d)';
 // RFC 9110 §5.6.7; letters of any case and only GMT, as RFC 9111 §4.2 has it for caches.
-const imfFixdate = new RegExp(`^${shortDay}, (\\d\\d) ${month} (\\d{4}) ${time} gmt$`, 'i');
 const rfc850Date = new RegExp(`^${longDay}, (\\d\\d)-${month}-(\\d\\d) ${time} gmt$`, 'i');
 const asctimeDate = new RegExp(`^${shortDay} ${month} (\\d\\d| \\d) ${time} (\\d{4})$`, 'i');
 const longestDate = 'Wednesday, 06-Nov-94 08:49:37 GMT'.length;
@@ -16,15 +16,51 @@ const longestDate = 'Wednesday, 06-Nov-94 08:49:37 GMT'.length;
 export function parseHttpDate(text: string, nowMs: number): number | undefined {
   const date = text.trim();
   if (date.length > longestDate) return undefined;
-  if (date.length === 29) {
-    const imf = imfFixdate.exec(date);
-    if (imf !== null) return utc(imf[3], imf[2], imf[1], imf[4], imf[5], imf[6]);
+  return (date.length === 29 ? parseImfFixdate(date) : undefined) ?? parseObsolete(date, nowMs);
+}
+
+/** `Sun, 06 Nov 1994 08:49:37 GMT`, by position: every decision reads one or two of these. */
+function parseImfFixdate(date: string): number | undefined {
+  const lower = date.toLowerCase();
+  const isLaidOut =
+    dayNames.has(lower.slice(0, 3)) &&
+    lower.startsWith(', ', 3) &&
+    date.charCodeAt(7) === 0x20 &&
+    date.charCodeAt(11) === 0x20 &&
+    date.charCodeAt(16) === 0x20 &&
+    date.charCodeAt(19) === 0x3a &&
+    date.charCodeAt(22) === 0x3a &&
+    lower.endsWith(' gmt');
+  if (!isLaidOut) return undefined;
+  const year = twoDigits(date, 12) * 100 + twoDigits(date, 14);
+  const monthIndex = months.indexOf(lower.slice(8, 11));
+  return utc(year, monthIndex, twoDigits(date, 5), twoDigits(date, 17), twoDigits(date, 20), twoDigits(date, 23));
+}
+
+function twoDigits(text: string, at: number): number {
+  const tens = text.charCodeAt(at) - 48;
+  const ones = text.charCodeAt(at + 1) - 48;
+  return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : Number.NaN;
+}
+
+function parseObsolete(date: string, nowMs: number): number | undefined {
+  const rfc850 = rfc850Date.exec(date);
+  if (rfc850 !== null) {
+    const [, day, monthName, year, ...clock] = rfc850;
+    return utc(fullYear(Number(year), nowMs), monthOf(monthName), Number(day), ...timeOf(clock));
   }
-  const old = rfc850Date.exec(date);
-  if (old !== null) return utc(String(fullYear(Number(old[3]), nowMs)), old[2], old[1], old[4], old[5], old[6]);
   const asctime = asctimeDate.exec(date);
-  if (asctime !== null) return utc(asctime[6], asctime[1], asctime[2], asctime[3], asctime[4], asctime[5]);
-  return undefined;
+  if (asctime === null) return undefined;
+  const [, monthName, day, hour, minute, second, year] = asctime;
+  return utc(Number(year), monthOf(monthName), Number(day), ...timeOf([hour, minute, second]));
+}
+
+function monthOf(name: string | undefined): number {
+  return months.indexOf((name ?? '').toLowerCase());
+}
+
+function timeOf([hour, minute, second]: readonly (string | undefined)[]): [number, number, number] {
+  return [Number(hour), Number(minute), Number(second)];
 }
 
 /** An IMF-fixdate. */
@@ -38,16 +74,26 @@ function fullYear(twoDigits: number, nowMs: number): number {
   return year > thisYear + 50 ? year - 100 : year;
 }
 
-type Part = string | undefined;
-
-function utc(year: Part, monthName: Part, day: Part, hour: Part, minute: Part, second: Part): number | undefined {
-  const monthIndex = months.indexOf((monthName ?? '').toLowerCase());
-  const dayOfMonth = Number(day);
-  // 60 is a leap second (RFC 5322 §3.3).
-  if (Number(hour) > 23 || Number(minute) > 59 || Number(second) > 60) return undefined;
-  const date = new Date(0);
-  // Date.UTC would take the years 0 to 99 for 1900 to 1999.
-  date.setUTCFullYear(Number(year), monthIndex, dayOfMonth);
-  if (date.getUTCDate() !== dayOfMonth) return undefined;
-  return date.setUTCHours(Number(hour), Number(minute), Number(second), 0);
+function utc(
+  year: number,
+  monthIndex: number,
+  day: number,
+  hour: number,
+  minute: number,
+  second: number,
+): number | undefined {
+  // 60 is a leap second (RFC 5322 §3.3). NaN fails every comparison.
+  const isTime = hour <= 23 && minute <= 59 && second <= 60;
+  if (!isTime || !(year >= 0) || monthIndex < 0 || !(day >= 1 && day <= daysIn(year, monthIndex))) return undefined;
+  // Date.UTC takes the years 0 to 99 for 1900 to 1999.
+  const isEarly = year < 100;
+  const ms = Date.UTC(isEarly ? year + 400 : year, monthIndex, day, hour, minute, second);
+  return isEarly ? ms - millisecondsIn400Years : ms;
 }
+
+function daysIn(year: number, monthIndex: number): number {
+  if (monthIndex === 1) return (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0 ? 29 : 28;
+  return monthIndex === 3 || monthIndex === 5 || monthIndex === 8 || monthIndex === 10 ? 30 : 31;
+}
+
+const millisecondsIn400Years = 146_097 * 24 * 3600 * 1000;

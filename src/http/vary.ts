@@ -2,15 +2,25 @@ import { hash } from 'node:crypto';
 import { fieldValueOf, isNamed, listOf } from './fields.js';
 import type { FieldLines } from './message.js';
 
-/** The lower-case names in a response's `Vary`, each once and in alphabetical order; `'*'` if that is among them. */
+/**
+ * The lower-case names in a response's `Vary`, each once and in alphabetical order; `'*'` if that is among them, or if
+ * there are too many.
+ */
 export function varyOf(fields: FieldLines): readonly string[] | '*' {
   const value = fieldValueOf(fields, 'vary');
   return value === undefined ? noNames : parseVary(value);
 }
 
+/** A response that depends on more than this will not be asked for twice in the same way. */
+const maxNames = 64;
+
 export function parseVary(value: string): readonly string[] | '*' {
+  if (!value.includes(',')) {
+    const name = value.trim().toLowerCase();
+    return name === '*' ? name : name === '' ? noNames : [name];
+  }
   const names = new Set(listOf(value.toLowerCase()));
-  return names.has('*') ? '*' : [...names].sort();
+  return names.has('*') || names.size > maxNames ? '*' : [...names].sort();
 }
 
 const noNames: readonly string[] = [];
@@ -75,10 +85,14 @@ export function normaliseSelecting(lowerName: string, value: string): string {
 
 function weighted(value: string): string {
   if (value.includes('"')) return value.trim();
-  return listOf(value).map(withWeight).sort().join(',');
+  if (!value.includes(',')) return withWeight(value.trim());
+  const members = listOf(value);
+  for (const [i, member] of members.entries()) members[i] = withWeight(member);
+  return members.sort().join(',');
 }
 
 function withWeight(member: string): string {
+  if (!member.includes(';')) return member.toLowerCase();
   const [name = '', ...parameters] = member.split(';').map((part) => part.trim());
   return [name.toLowerCase(), ...parameters.map(plainWeight).filter((part) => part !== '')].join(';');
 }

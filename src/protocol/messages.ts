@@ -4,8 +4,11 @@ import type { BodyFile, IndexParts, SegmentName } from '../disk/index-table.js';
 export interface WriterSession {
   readonly directory: string;
   readonly writer: number;
-  /** No segment of this writer has this number or a higher one, but those that this worker itself began. */
-  readonly nextSegment: number;
+  /**
+   * The last segment with a record that was acknowledged, and where the last one ends. What a lost worker left beyond it
+   * was never acknowledged and must not come to light at the next opening.
+   */
+  readonly last: { readonly number: number; readonly usedBytes: number };
   readonly segmentBytes: number;
 }
 

@@ -18,6 +18,7 @@ export function createWriterPool(worker: URL): WriterPool {
     // A task spans all of its work, but the thread must be able to die of an error between two of them.
     atomics: 'disabled',
     recordTiming: false,
+    closeTimeout: 5_000,
   });
   // A worker that cannot even start leaves the tasks that wait for it without an answer.
   const waiting = new Set<(error: unknown) => void>();

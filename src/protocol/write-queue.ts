@@ -1,7 +1,8 @@
 import type { Applied, BodyFile, SegmentName } from '../disk/index-table.js';
 import { type RecordHeader, readHeader } from '../disk/record.js';
-import type { BatchAnswer, BodyAnswer, WriterFailure, WriterSession } from './messages.js';
+import type { BatchAnswer, BatchTask, BodyAnswer, WriterFailure, WriterSession } from './messages.js';
 import type { WriterPool } from './pool.js';
+import { retryOf, type Slab, SlabPool } from './slabs.js';
 
 export type RecordResult =
   | { readonly outcome: 'written'; readonly applied: Applied }
@@ -12,28 +13,30 @@ export interface WriteQueueOptions {
   readonly session: WriterSession;
   readonly slabBytes: number;
   readonly maxSlabs: number;
+  /** A batch that takes longer fails, and so does all that waits for it. */
+  readonly stallMs: number;
+  /** Calls back once after so many ms without keeping the process alive; the result cancels it. */
+  readonly after: (ms: number, callback: () => void) => () => void;
   /** Called for every record that became durable, in log order. */
   readonly apply: (header: RecordHeader, segment: SegmentName, offset: number) => Applied;
-  readonly onProblem: (failure: WriterFailure) => void;
-  /** Called when the worker was lost with a batch. */
+  /** No space was left for a batch. `true`: room was made, it is worth another try. */
+  readonly onFull: () => boolean;
+  /** Something could not be written or removed; called once for a batch. */
+  readonly onFailure: (failure: WriterFailure) => void;
+  /** The worker was lost with a batch. */
   readonly onWorkerLost: (error: unknown) => void;
 }
 
-type Settle = (result: RecordResult) => void;
-
-/** Records that were appended together. */
-interface Unit {
-  readonly records: number;
-  readonly settle: Settle;
+/** Something that waits for a slab. */
+interface Step {
+  /** Whether it is done. */
+  run(): boolean;
+  fail(failure: WriterFailure): void;
 }
 
-interface Slab {
-  readonly buffer: ArrayBuffer;
-  readonly bytes: Uint8Array;
-  readonly view: DataView;
-  usedBytes: number;
-  readonly units: Unit[];
-  readonly pieces: number[];
+interface Flight {
+  readonly logs: readonly Slab[];
+  readonly bodies: readonly Slab[];
 }
 
 /**
@@ -43,9 +46,8 @@ interface Slab {
  */
 export class WriteQueue {
   readonly #options: WriteQueueOptions;
+  readonly #slabs: SlabPool;
   #session: WriterSession;
-  readonly #free: ArrayBuffer[] = [];
-  #allocated = 0;
   #logs: Slab[] = [];
   #bodies: Slab[] = [];
   #finish: number[] = [];
@@ -53,18 +55,19 @@ export class WriteQueue {
   #removeFiles: Pick<BodyFile, 'writer' | 'number'>[] = [];
   #dropSegments: SegmentName[] = [];
   #seal = false;
-  /** Steps that found no slab, in order. A step returns whether it is done. */
-  readonly #waiting: (() => boolean)[] = [];
+  #waiting: Step[] = [];
   #waitingBytes = 0;
   readonly #bodyListeners = new Map<number, (answer: BodyAnswer) => void>();
-  #inFlight = false;
-  #scheduled = false;
+  #flight: Flight | undefined;
+  #isScheduled = false;
+  #isStalled = false;
   #idle: (() => void)[] = [];
   #room: (() => void)[] = [];
 
   constructor(options: WriteQueueOptions) {
     this.#options = options;
     this.#session = options.session;
+    this.#slabs = new SlabPool(options.slabBytes, options.maxSlabs);
   }
 
   get session(): WriterSession {
@@ -76,23 +79,27 @@ export class WriteQueue {
     return this.#waitingBytes;
   }
 
-  get isCrowded(): boolean {
-    return this.#waiting.length > 0;
+  /** The disk has not answered for long; until it does, everything fails at once. */
+  get isStalled(): boolean {
+    return this.#isStalled;
   }
 
   /** Queues records that belong together: `fill` writes all of them but their checksums. */
   append(
     { bytes, records }: { readonly bytes: number; readonly records: number },
     fill: (bytes: Uint8Array, view: DataView, at: number) => void,
-    settle: Settle,
+    settle: (result: RecordResult) => void,
   ): void {
-    this.#inOrder(() => {
-      const slab = this.#slabFor(this.#logs, bytes);
-      if (slab === undefined) return false;
-      fill(slab.bytes, slab.view, slab.usedBytes);
-      slab.usedBytes += bytes;
-      slab.units.push({ records, settle });
-      return true;
+    this.#inOrder({
+      run: () => {
+        const slab = this.#slabs.slabFor(this.#logs, bytes);
+        if (slab === undefined) return false;
+        fill(slab.bytes, slab.view, slab.usedBytes);
+        slab.usedBytes += bytes;
+        slab.units.push({ records, settle });
+        return true;
+      },
+      fail: (failure) => settle({ outcome: 'failed', failure }),
     });
   }
 
@@ -104,34 +111,40 @@ export class WriteQueue {
   appendBody(file: number, chunk: Uint8Array): void {
     let done = 0;
     this.#waitingBytes += chunk.byteLength;
-    this.#inOrder(() => {
-      while (done < chunk.byteLength) {
-        const slab = this.#slabFor(this.#bodies, 1);
-        if (slab === undefined) return false;
-        const length = Math.min(chunk.byteLength - done, this.#options.slabBytes - slab.usedBytes);
-        slab.bytes.set(chunk.subarray(done, done + length), slab.usedBytes);
-        slab.pieces.push(file, slab.usedBytes, length);
-        slab.usedBytes += length;
-        done += length;
-        this.#waitingBytes -= length;
-      }
-      return true;
+    this.#inOrder({
+      run: () => {
+        while (done < chunk.byteLength) {
+          const slab = this.#slabs.slabFor(this.#bodies, 1);
+          if (slab === undefined) return false;
+          const length = Math.min(chunk.byteLength - done, this.#options.slabBytes - slab.usedBytes);
+          slab.bytes.set(chunk.subarray(done, done + length), slab.usedBytes);
+          slab.pieces.push(file, slab.usedBytes, length);
+          slab.usedBytes += length;
+          done += length;
+          this.#waitingBytes -= length;
+        }
+        return true;
+      },
+      fail: () => {
+        this.#waitingBytes -= chunk.byteLength - done;
+      },
     });
   }
 
   finishBody(file: number): void {
-    this.#inOrder(() => {
-      this.#finish.push(file);
-      return true;
+    this.#inOrder({
+      run: () => {
+        this.#finish.push(file);
+        return true;
+      },
+      fail: () => {},
     });
   }
 
   abandonBody(file: number): void {
     this.#bodyListeners.delete(file);
-    this.#inOrder(() => {
-      this.#abandon.push(file);
-      return true;
-    });
+    this.#abandon.push(file);
+    this.#schedule();
   }
 
   removeFiles(files: readonly Pick<BodyFile, 'writer' | 'number'>[]): void {
@@ -151,9 +164,22 @@ export class WriteQueue {
     this.#schedule();
   }
 
-  /** Resolves when nothing that was queued before the call is still on its way. */
+  /** Resolves when everything that was appended before the call is durable, or has failed. */
+  written(): Promise<void> {
+    return new Promise((resolve) => {
+      this.append(
+        { bytes: 0, records: 0 },
+        () => {},
+        () => resolve(),
+      );
+    });
+  }
+
+  /** Resolves when there is nothing left to do. */
   async drained(): Promise<void> {
-    while (this.#inFlight || this.#hasWork()) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    while (!this.#isStalled && (this.#flight !== undefined || this.#hasWork())) {
+      await new Promise<void>((resolve) => this.#idle.push(resolve));
+    }
   }
 
   /** Resolves when nothing waits for a slab. */
@@ -161,31 +187,13 @@ export class WriteQueue {
     while (this.#waiting.length > 0) await new Promise<void>((resolve) => this.#room.push(resolve));
   }
 
-  #inOrder(step: () => boolean): void {
-    if (this.#waiting.length > 0 || !step()) this.#waiting.push(step);
-    this.#schedule();
-  }
-
-  #slabFor(list: Slab[], bytes: number): Slab | undefined {
-    const last = list.at(-1);
-    if (last !== undefined && last.usedBytes + bytes <= this.#options.slabBytes) return last;
-    if (bytes > this.#options.slabBytes) throw new RangeError(`a record of ${bytes} bytes is larger than a slab`);
-    let buffer = this.#free.pop();
-    if (buffer === undefined) {
-      if (this.#allocated >= this.#options.maxSlabs) return undefined;
-      this.#allocated += 1;
-      buffer = new ArrayBuffer(this.#options.slabBytes);
+  #inOrder(step: Step): void {
+    if (this.#isStalled) {
+      step.fail(stalled);
+      return;
     }
-    const slab: Slab = {
-      buffer,
-      bytes: new Uint8Array(buffer),
-      view: new DataView(buffer),
-      usedBytes: 0,
-      units: [],
-      pieces: [],
-    };
-    list.push(slab);
-    return slab;
+    if (this.#waiting.length > 0 || !step.run()) this.#waiting.push(step);
+    this.#schedule();
   }
 
   #hasWork(): boolean {
@@ -202,95 +210,158 @@ export class WriteQueue {
   }
 
   #schedule(): void {
-    if (this.#inFlight || this.#scheduled) return;
-    this.#scheduled = true;
+    if (this.#flight !== undefined || this.#isScheduled) return;
+    this.#isScheduled = true;
     setImmediate(() => {
-      this.#scheduled = false;
+      this.#isScheduled = false;
       void this.#send();
     });
   }
 
   async #send(): Promise<void> {
-    if (this.#inFlight || !this.#hasWork()) return;
-    this.#inFlight = true;
+    if (this.#flight !== undefined || !this.#hasWork()) return;
+    const batch = this.#takeBatch();
+    const cancel = this.#options.after(this.#options.stallMs, () => this.#stall());
+    try {
+      this.#settle(batch.flight, await this.#options.pool.batch(batch.task));
+    } catch (error) {
+      this.#lose(batch.flight, error);
+    }
+    cancel();
+    this.#isStalled = false;
+    this.#flight = undefined;
+    this.#advance();
+    if (this.#hasWork()) void this.#send();
+    else this.#wakeIdle();
+  }
+
+  #takeBatch(): { readonly flight: Flight; readonly task: BatchTask } {
+    // Half of the slabs at most: the other half fills up meanwhile.
     const half = Math.max(1, this.#options.maxSlabs >> 1);
     const bodies = this.#bodies.splice(0, half);
     const logs = this.#logs.splice(0, Math.max(0, half - bodies.length));
+    // A body may only be finished by the batch that brings its last bytes, or a later one.
     const isAll = this.#bodies.length === 0;
-    const batch = {
+    const task: BatchTask = {
       kind: 'batch',
       session: this.#session,
+      dropSegments: this.#dropSegments.splice(0),
+      removeFiles: this.#removeFiles.splice(0),
       bodies: bodies.map(({ buffer, pieces }) => ({ buffer, pieces })),
-      // A body may only be finished by the batch that brings its last bytes, or a later one.
       finish: isAll ? this.#finish.splice(0) : [],
       abandon: isAll ? this.#abandon.splice(0) : [],
-      logs: logs.map(({ buffer, usedBytes }) => ({ buffer, usedBytes })),
       seal: this.#seal,
-      removeFiles: this.#removeFiles.splice(0),
-      dropSegments: this.#dropSegments.splice(0),
-    } as const;
+      logs: logs.map(({ buffer, usedBytes }) => ({ buffer, usedBytes })),
+    };
     this.#seal = false;
-    try {
-      this.#settle(logs, await this.#options.pool.batch(batch));
-    } catch (error) {
-      this.#lose(logs, bodies.length, error);
-    }
-    this.#inFlight = false;
-    this.#advance();
-    if (this.#hasWork()) void this.#send();
-    else for (const resolve of this.#idle.splice(0)) resolve();
+    this.#flight = { logs, bodies };
+    return { flight: this.#flight, task };
   }
 
-  #settle(logs: readonly Slab[], answer: BatchAnswer): void {
-    const { apply } = this.#options;
-    for (const [i, { usedBytes, units }] of logs.entries()) {
+  #settle(flight: Flight, answer: BatchAnswer): void {
+    const failures = [...answer.problems];
+    const again: Slab[] = [];
+    for (const [i, slab] of flight.logs.entries()) {
       const buffer = answer.buffers[i];
-      const place = answer.logs[i];
-      if (buffer === undefined || place === undefined) throw new Error('the writer answered for another batch');
-      if (place.outcome === 'failed') {
-        for (const { settle } of units) settle(place);
+      const answered = answer.logs[i];
+      if (buffer === undefined || answered === undefined) throw new Error('the writer answered for another batch');
+      if (answered.outcome === 'written') {
+        this.#applyAll(slab, buffer, answered);
+      } else if (isFull(answered.failure) && !slab.isRetry && (again.length > 0 || this.#options.onFull())) {
+        again.push(retryOf(slab, buffer));
         continue;
+      } else {
+        failures.push(answered.failure);
+        for (const { settle } of slab.units) settle(answered);
       }
-      const segment = { writer: this.#session.writer, number: place.segment };
-      if (place.segment >= this.#session.nextSegment) {
-        this.#session = { ...this.#session, nextSegment: place.segment + 1 };
-      }
-      const view = new DataView(buffer, 0, usedBytes);
-      let at = 0;
-      for (const { records, settle } of units) {
-        let applied: Applied = { slot: -1, removed: 0 };
-        for (let i = 0; i < records; i += 1) {
-          const header = readHeader(view, at);
-          if (header === undefined) throw new Error('a slab came back damaged');
-          const { slot, removed } = apply(header, segment, place.offset + at);
-          applied = { slot, removed: applied.removed + removed };
-          at += header.recordBytes;
-        }
-        settle({ outcome: 'written', applied });
-      }
+      this.#slabs.giveBack(buffer);
     }
+    // Before what was queued meanwhile: the order of the log is the order in which things happened.
+    this.#logs.unshift(...again);
+    for (const buffer of answer.buffers.slice(flight.logs.length)) this.#slabs.giveBack(buffer);
     for (const body of answer.bodies) {
+      if (body.outcome === 'failed') {
+        failures.push(body.failure);
+        if (isFull(body.failure)) this.#options.onFull();
+      }
       const listener = this.#bodyListeners.get(body.file);
       if (body.outcome !== 'written') this.#bodyListeners.delete(body.file);
       listener?.(body);
     }
-    for (const problem of answer.problems) this.#options.onProblem(problem);
-    this.#free.push(...answer.buffers);
+    const [failure] = failures;
+    if (failure !== undefined) this.#options.onFailure(failure);
+  }
+
+  #applyAll(
+    slab: Slab,
+    buffer: ArrayBuffer,
+    { segment: number, offset }: { readonly segment: number; readonly offset: number },
+  ): void {
+    const segment = { writer: this.#session.writer, number };
+    const view = new DataView(buffer, 0, slab.usedBytes);
+    if (slab.usedBytes > 0) this.#session = { ...this.#session, last: { number, usedBytes: offset + slab.usedBytes } };
+    let at = 0;
+    for (const { records, settle } of slab.units) {
+      let applied: Applied = { place: undefined, removed: 0 };
+      for (let i = 0; i < records; i += 1) {
+        const header = readHeader(view, at);
+        if (header === undefined) throw new Error('a slab came back damaged');
+        const { place, removed } = this.#options.apply(header, segment, offset + at);
+        applied = { place, removed: applied.removed + removed };
+        at += header.recordBytes;
+      }
+      settle({ outcome: 'written', applied });
+    }
   }
 
   /** The worker is gone, and with it the slabs and every body file that was being written. */
-  #lose(logs: readonly Slab[], bodySlabs: number, error: unknown): void {
-    this.#allocated -= logs.length + bodySlabs;
-    const failure = { code: 'ERR_CACHE_WORKER', message: error instanceof Error ? error.message : String(error) };
-    for (const { units } of logs) for (const { settle } of units) settle({ outcome: 'failed', failure });
-    const listeners = [...this.#bodyListeners];
-    this.#bodyListeners.clear();
-    for (const [file, listener] of listeners) listener({ file, outcome: 'failed', failure });
+  #lose(flight: Flight, error: unknown): void {
+    this.#slabs.writeOff(flight.logs.length + flight.bodies.length);
+    const message = error instanceof Error ? error.message : String(error);
+    this.#failBodies({ code: 'ERR_CACHE_WORKER', message });
+    failUnits(flight.logs, { code: 'ERR_CACHE_WORKER', message });
     this.#options.onWorkerLost(error);
   }
 
+  /** The batch under way takes too long. What it writes counts if it comes back after all; nobody waits for it. */
+  #stall(): void {
+    if (this.#flight === undefined) return;
+    this.#isStalled = true;
+    this.#options.onFailure(stalled);
+    failUnits(this.#flight.logs, stalled);
+    failUnits(this.#logs, stalled);
+    for (const step of this.#waiting.splice(0)) step.fail(stalled);
+    for (const { buffer } of [...this.#logs.splice(0), ...this.#bodies.splice(0)]) this.#slabs.giveBack(buffer);
+    this.#finish = [];
+    this.#abandon.push(...this.#bodyListeners.keys());
+    this.#failBodies(stalled);
+    this.#advance();
+    this.#wakeIdle();
+  }
+
+  #failBodies(failure: WriterFailure): void {
+    const listeners = [...this.#bodyListeners];
+    this.#bodyListeners.clear();
+    for (const [file, listener] of listeners) listener({ file, outcome: 'failed', failure });
+  }
+
   #advance(): void {
-    while (this.#waiting[0]?.() === true) this.#waiting.shift();
+    while (this.#waiting[0]?.run() === true) this.#waiting.shift();
     if (this.#waiting.length === 0) for (const resolve of this.#room.splice(0)) resolve();
   }
+
+  #wakeIdle(): void {
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+}
+
+const stalled: WriterFailure = { code: 'ETIMEDOUT', message: 'the disk does not answer' };
+
+function failUnits(slabs: readonly Slab[], failure: WriterFailure): void {
+  for (const { units } of slabs) for (const { settle } of units) settle({ outcome: 'failed', failure });
+}
+
+/** No space is left on the device: less on it may help. */
+function isFull({ code }: WriterFailure): boolean {
+  return code === 'ENOSPC' || code === 'EDQUOT';
 }

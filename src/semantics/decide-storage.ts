@@ -93,9 +93,7 @@ function refusalOf(
     if (!cacheControl.public && hasField(fields, 'set-cookie')) return 'set-cookie';
   }
   if (vary === '*') return 'vary-star';
-  // A private cache may also store what is marked private (§3); the rule engine does not know.
-  const isStorable = freshness.isStorable || (!rules.shared && cacheControl.private);
-  return isStorable ? undefined : 'not-explicit';
+  return freshness.isStorable ? undefined : 'not-explicit';
 }
 
 /** When the response is of no use any more, not even as a stale one; never, if it can be validated. */

@@ -3,7 +3,7 @@ import { parseHttpDate, printHttpDate } from '../http/dates.js';
 import { maxDeltaSeconds, parseAge } from '../http/delta-seconds.js';
 import type { FieldLines } from '../http/message.js';
 import type { Rules } from './decisions.js';
-import { askPolicy } from './policy.js';
+import { askPolicy, isSafeToGuess } from './policy.js';
 import { isUnderstood } from './statuses.js';
 import { namesEssential } from './stored-fields.js';
 import { type ResponseView, viewResponse } from './views.js';
@@ -41,7 +41,9 @@ export function judgeFreshness(response: Judged, rules: Rules, nowMs: number, is
   const cacheControl = readDirectives(view.cacheControl, response.status, givenLifetime(response, rules));
   const { responseTimeMs } = response;
   const dateMs = dateOf(view, responseTimeMs);
-  const isHeuristic = !hasExplicitLifetime(cacheControl, view, rules.shared);
+  const hasSeconds = cacheControl.maxAge !== undefined || (rules.shared && cacheControl.sMaxage !== undefined);
+  const expires = hasSeconds || view.isTargeted ? undefined : view.expires;
+  const isHeuristic = !hasSeconds && expires === undefined;
   const answer = askPolicy(
     {
       method: response.method,
@@ -50,8 +52,9 @@ export function judgeFreshness(response: Judged, rules: Rules, nowMs: number, is
       isAuthorized,
       shared: rules.shared,
       heuristicFraction: isHeuristic && isSafeToGuess(response.method) ? rules.heuristicFraction : 0,
-      date: dateText(view.date, dateMs, responseTimeMs),
-      expires: view.isTargeted ? undefined : expiresText(view.expires, responseTimeMs),
+      // Dates are read again over there, and slowly: not when the lifetime is a number of seconds.
+      date: hasSeconds ? undefined : dateText(view.date, responseTimeMs),
+      expires: expiresText(expires, responseTimeMs),
       lastModified: isHeuristic ? usableDate(view.lastModified, responseTimeMs) : undefined,
       initialAgeSeconds: initialAge(view, dateMs, response),
       responseTimeMs,
@@ -129,28 +132,14 @@ function initialAge(view: ResponseView, dateMs: number, { requestTimeMs, respons
   return Math.min(Math.max(apparent, corrected), maxDeltaSeconds);
 }
 
-function hasExplicitLifetime(cacheControl: CacheControl, view: ResponseView, shared: boolean): boolean {
-  return (
-    cacheControl.maxAge !== undefined ||
-    (shared && cacheControl.sMaxage !== undefined) ||
-    (view.expires !== undefined && !view.isTargeted)
-  );
-}
-
-/** Heuristics are for what GET finds; POST needs an explicit lifetime (RFC 9110 §9.3.3). */
-function isSafeToGuess(method: string): boolean {
-  return method === 'GET' || method === 'HEAD' || method === 'QUERY';
-}
-
 /** When the response was made, in ms: `Date`, or the time of receipt (RFC 9110 §6.6.1). */
 export function dateOf(view: ResponseView, responseTimeMs: number): number {
   return (view.date == null ? undefined : parseHttpDate(view.date, responseTimeMs)) ?? responseTimeMs;
 }
 
-function dateText(text: string | null | undefined, dateMs: number, responseTimeMs: number): string {
-  // The library reads whole seconds; so an `Expires` a second from now must not be measured from a fraction before.
-  if (dateMs === responseTimeMs || text == null) return safeDate(Math.floor(responseTimeMs / 1000) * 1000);
-  return canonical(text, dateMs);
+/** Without a usable `Date`, the second of the receipt: an `Expires` has no fraction to be measured against. */
+function dateText(text: string | null | undefined, responseTimeMs: number): string {
+  return usableDate(text, responseTimeMs) ?? safeDate(Math.floor(responseTimeMs / 1000) * 1000);
 }
 
 function expiresText(text: string | null | undefined, nowMs: number): string | undefined {

@@ -11,8 +11,8 @@ export interface PolicyQuestion {
   readonly isAuthorized: boolean;
   readonly shared: boolean;
   readonly heuristicFraction: number;
-  /** HTTP-dates that parse. Without a usable `Date`, the time of receipt. */
-  readonly date: string;
+  /** HTTP-dates that parse. `date` is there whenever one of the others is. */
+  readonly date: string | undefined;
   /** `'invalid'` counts as past (RFC 9111 §5.3). */
   readonly expires: string | 'invalid' | undefined;
   readonly lastModified: string | undefined;
@@ -44,13 +44,33 @@ function createPolicy(): (question: PolicyQuestion, nowMs: number) => PolicyAnsw
     const wholeAgeSeconds = Math.floor(question.initialAgeSeconds);
     clockMs = question.responseTimeMs - (question.initialAgeSeconds - wholeAgeSeconds) * 1000;
     const policy = new ClockedPolicy(
-      { method: question.method, headers: question.isAuthorized ? authorized : noHeaders },
+      {
+        method: isSafeToGuess(question.method) ? 'GET' : 'POST',
+        headers: question.isAuthorized ? authorized : noHeaders,
+      },
       { status: statusFor(question.status), headers: headersFor(question, wholeAgeSeconds) },
       { shared: question.shared, cacheHeuristic: question.heuristicFraction, immutableMinTimeToLive: 0 },
     );
     clockMs = Math.max(nowMs, question.responseTimeMs);
-    return { isStorable: policy.storable(), lifetimeSeconds: policy.maxAge(), ageSeconds: policy.age() };
+    return {
+      isStorable: policy.storable() || isForUs(question),
+      lifetimeSeconds: policy.maxAge(),
+      ageSeconds: policy.age(),
+    };
   };
+}
+
+/** `private` is explicit for a private cache (§3); it does not know. */
+function isForUs({ cacheControl, method, shared }: PolicyQuestion): boolean {
+  return !shared && cacheControl.private && !cacheControl.noStore && isSafeToGuess(method);
+}
+
+/**
+ * Methods whose answers may be stored, and their lifetime guessed, without an explicit one: it knows GET and HEAD. Any
+ * other it is told to treat as POST (RFC 9110 §9.3.3).
+ */
+export function isSafeToGuess(method: string): boolean {
+  return method === 'GET' || method === 'HEAD' || method === 'QUERY';
 }
 
 const noHeaders = {};
@@ -61,26 +81,27 @@ function statusFor(status: number): number {
   return isHeuristicallyCacheable(status) ? 200 : 302;
 }
 
+/** Only what the answer hangs on: it reads each again with regular expressions. */
 function headersFor(question: PolicyQuestion, wholeAgeSeconds: number): Record<string, string> {
-  const headers: Record<string, string> = { date: question.date, age: `${wholeAgeSeconds}` };
-  const directives = printDirectives(question.cacheControl);
+  const { date, expires, lastModified } = question;
+  const headers: Record<string, string> = { age: `${wholeAgeSeconds}` };
+  const directives = printDirectives(question);
   if (directives !== '') headers['cache-control'] = directives;
-  if (question.expires !== undefined) {
-    headers.expires = question.expires === 'invalid' ? 'Thu, 01 Jan 1970 00:00:00 GMT' : question.expires;
-  }
-  if (question.lastModified !== undefined) headers['last-modified'] = question.lastModified;
+  if (date !== undefined) headers.date = date;
+  if (expires !== undefined) headers.expires = expires === 'invalid' ? 'Thu, 01 Jan 1970 00:00:00 GMT' : expires;
+  if (lastModified !== undefined) headers['last-modified'] = lastModified;
   return headers;
 }
 
-/** Canonical, and without what it treats wrongly: `proxy-revalidate` and qualified `private` and `no-cache`. */
-function printDirectives(directives: CacheControl): string {
+/** Canonical, and without what it treats wrongly: `proxy-revalidate`, and qualified `private` and `no-cache`. */
+function printDirectives({ cacheControl, shared, isAuthorized, status }: PolicyQuestion): string {
   let text = '';
-  if (directives.maxAge !== undefined) text += `,max-age=${directives.maxAge}`;
-  if (directives.sMaxage !== undefined) text += `,s-maxage=${directives.sMaxage}`;
-  if (directives.noStore) text += ',no-store';
-  if (directives.noCache) text += ',no-cache';
-  if (directives.private) text += ',private';
-  if (directives.public) text += ',public';
-  if (directives.mustRevalidate) text += ',must-revalidate';
+  if (cacheControl.maxAge !== undefined) text += `,max-age=${cacheControl.maxAge}`;
+  if (shared && cacheControl.sMaxage !== undefined) text += `,s-maxage=${cacheControl.sMaxage}`;
+  if (cacheControl.noStore) text += ',no-store';
+  if (cacheControl.noCache) text += ',no-cache';
+  if (shared && cacheControl.private) text += ',private';
+  if (cacheControl.public && (isAuthorized || !isHeuristicallyCacheable(status))) text += ',public';
+  if (isAuthorized && cacheControl.mustRevalidate) text += ',must-revalidate';
   return text.slice(1);
 }

@@ -59,3 +59,12 @@ export function validationFields(request: FieldLines, conditional: FieldLines): 
   const kept = asksOurs ? withoutFields(request, (name) => clientConditions.has(name)) : request;
   return withFields(kept, conditional);
 }
+
+/** The same for a validation that no client waits for: it asks for the whole. */
+export function backgroundFields(request: FieldLines, conditional: FieldLines): string[] {
+  const ofWhole = withoutFields(
+    request,
+    (name) => name === 'range' || name === 'if-range' || clientConditions.has(name),
+  );
+  return withFields(ofWhole, conditional);
+}

@@ -1,5 +1,5 @@
 import { type CacheControl, emptyCacheControl, parseCacheControl } from '../http/cache-control.js';
-import { fieldValueOf, hasField, isNamed, singletonOf } from '../http/fields.js';
+import { fieldValueOf, hasField, singletonOf } from '../http/fields.js';
 import type { FieldLines } from '../http/message.js';
 import { parseTargetedCacheControl } from '../http/targeted-cache-control.js';
 
@@ -13,7 +13,6 @@ export interface ResponseView {
   /** The first line: all that counts (RFC 9111 §5.1). */
   readonly age: string | undefined;
   readonly lastModified: string | null | undefined;
-  readonly hasVary: boolean;
 }
 
 export function viewResponse(fields: FieldLines, targets: readonly string[]): ResponseView {
@@ -23,31 +22,32 @@ export function viewResponse(fields: FieldLines, targets: readonly string[]): Re
   let age: string | undefined;
   let lastModified: string | null | undefined;
   let pragma: string | undefined;
-  let hasVary = false;
   let isRepeated = false;
   for (let i = 0; i + 1 < fields.length; i += 2) {
     const name = fields[i] ?? '';
     const value = fields[i + 1] ?? '';
     // The lengths of the names that matter: most fields are passed over without looking at a letter.
-    switch (name.length) {
-      case 3:
-        if (age === undefined && isNamed(name, 'age')) age = value;
+    const { length } = name;
+    if (length !== 13 && length !== 3 && length !== 4 && length !== 6 && length !== 7) continue;
+    switch (name.toLowerCase()) {
+      case 'cache-control':
+        isRepeated = cacheControl !== undefined;
+        cacheControl = value;
         break;
-      case 4:
-        if (isNamed(name, 'date')) date = oneOf(date, value);
-        else if (isNamed(name, 'vary')) hasVary = true;
+      case 'date':
+        date = oneOf(date, value);
         break;
-      case 6:
-        if (isNamed(name, 'pragma')) pragma = pragma === undefined ? value : `${pragma},${value}`;
+      case 'expires':
+        expires = oneOf(expires, value);
         break;
-      case 7:
-        if (isNamed(name, 'expires')) expires = oneOf(expires, value);
+      case 'age':
+        age ??= value;
         break;
-      case 13:
-        if (isNamed(name, 'cache-control')) {
-          isRepeated = cacheControl !== undefined;
-          cacheControl = value;
-        } else if (isNamed(name, 'last-modified')) lastModified = oneOf(lastModified, value);
+      case 'last-modified':
+        lastModified = oneOf(lastModified, value);
+        break;
+      case 'pragma':
+        pragma = pragma === undefined ? value : `${pragma},${value}`;
         break;
     }
   }
@@ -60,7 +60,6 @@ export function viewResponse(fields: FieldLines, targets: readonly string[]): Re
     expires,
     age,
     lastModified,
-    hasVary,
   };
 }
 

@@ -50,7 +50,7 @@ export function createBlockStream(body: BlockBody, range: ByteRange = {}): Reada
   let opened: OpenBlocks | undefined;
   const next = async (): Promise<Uint8Array | null> => {
     if (position >= end) return null;
-    opened ??= await body.open();
+    opened ??= await openOrReport(body);
     if (stream.destroyed) opened.handle.close();
     const block = 2 ** opened.blockShift;
     const first = Math.floor(position / block);
@@ -84,6 +84,16 @@ export function createBlockStream(body: BlockBody, range: ByteRange = {}): Reada
     },
   });
   return stream;
+}
+
+/** A body file that is not there is damage like any other. */
+async function openOrReport(body: BlockBody): Promise<OpenBlocks> {
+  try {
+    return await body.open();
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') body.onCorrupt('its file is gone');
+    throw error;
+  }
 }
 
 function checkedRange(bodyBytes: number, range: ByteRange): { start: number; end: number } {

@@ -28,7 +28,7 @@ export interface WriterHost {
   holdBytes(change: number): boolean;
   reasonOf(failure: { readonly code: string; readonly message: string }): DeclineReason;
   commit(key: string, head: StoredHead, options: CreateOptions, body: WrittenBody): Promise<CommitResult>;
-  forget(writer: DiskEntryWriter): void;
+  forget(writer: DiskEntryWriter, isDeclined: boolean): void;
 }
 
 /** Bodies up to this long go into the log along with their record. */
@@ -54,6 +54,7 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
   #onFinished: ((answer: BodyAnswer) => void) | undefined;
   #refused: DeclineReason | undefined;
   #result: Promise<CommitResult> | undefined;
+  #isQueued = false;
   #isComplete = false;
   #failure: Error | undefined;
   #watchers: (() => void)[] = [];
@@ -100,9 +101,14 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
     return createRunningStream(this, options.start ?? 0);
   }
 
-  /** Stores nothing, whatever comes; readers go on. After `commit` it is too late. */
+  /** Stores nothing, whatever comes; readers go on. Too late once its record is queued: then the log's order decides. */
   supersede(reason: 'superseded' | 'closed'): void {
-    if (this.#result === undefined) this.#refuse(reason);
+    if (!this.#isQueued) this.#refuse(reason);
+  }
+
+  /** Resolves when its commit is over, at once if none is under way. */
+  async settled(): Promise<void> {
+    await this.#result;
   }
 
   get isComplete(): boolean {
@@ -180,6 +186,7 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
   async #store(head: StoredHead, bytes: number): Promise<CommitResult> {
     const file = this.#file;
     if (file === undefined) {
+      this.#isQueued = true;
       return this.#host.commit(this.key, head, this.options, { place: 'memory', chunks: this.#window.chunks, bytes });
     }
     const answer = await new Promise<BodyAnswer>((resolve) => {
@@ -191,6 +198,7 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
     // From here on the space belongs to the record.
     this.#reserve(fileCostOf(bytes) - this.#reservedBytes);
     this.#reservedBytes = 0;
+    this.#isQueued = true;
     return this.#host.commit(this.key, head, this.options, { place: 'file', file, bytes, crcs: answer.crcs });
   }
 
@@ -210,13 +218,16 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
   #refuse(reason: DeclineReason): void {
     if (this.#refused !== undefined) return;
     this.#refused = reason;
-    if (this.#file !== undefined) this.#host.queue.abandonBody(this.#file);
+    if (this.#file !== undefined && !this.#isQueued) {
+      this.#host.queue.abandonBody(this.#file);
+      this.#onFinished?.({ file: this.#file, outcome: 'failed', failure: { code: '', message: reason } });
+    }
     this.#reserve(-this.#reservedBytes);
     this.#hold();
   }
 
   #end(): void {
-    this.#host.forget(this);
+    this.#host.forget(this, this.#refused !== undefined);
     this.#host.holdBytes(-this.#heldBytes);
     this.#heldBytes = 0;
     this.#changed();

@@ -21,6 +21,10 @@ export interface DiskStoreOptions {
   readonly segmentBytes?: number;
   /** How many segments' descriptors are kept open. @default 64 */
   readonly maxOpenSegments?: number;
+  /** When the disk has not answered for so long, in ms, nothing is stored until it does. @default 30000 */
+  readonly stallMs?: number;
+  /** Calls back after so many ms without keeping the process alive; what it returns cancels. @default setTimeout */
+  readonly after?: (ms: number, callback: () => void) => () => void;
 }
 
 const MiB = 1024 * 1024;
@@ -52,10 +56,18 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStor
     maxEntryBytes: options.maxEntryBytes ?? Math.floor(options.maxBytes / 4),
     segmentBytes: options.segmentBytes ?? Math.min(64 * MiB, Math.max(MiB / 4, Math.floor(options.maxBytes / 16))),
     maxOpenSegments: options.maxOpenSegments ?? 64,
+    stallMs: options.stallMs ?? 30_000,
+    after: options.after ?? afterMs,
     nowMs,
     onEvent: options.onEvent ?? (() => {}),
   };
   return new DiskStore(settings, pool, answer);
+}
+
+function afterMs(ms: number, callback: () => void): () => void {
+  const timer = setTimeout(callback, ms);
+  timer.unref();
+  return () => clearTimeout(timer);
 }
 
 function openError(directory: string, { code, message }: WriterFailure): CacheError {

@@ -1,5 +1,5 @@
 import { unpackHead } from '../disk/head-codec.js';
-import type { BodyFile, SegmentName } from '../disk/index-table.js';
+import type { BodyFile, LogPlace, SegmentName } from '../disk/index-table.js';
 import {
   areBlocksIntact,
   blockCrcsOf,
@@ -14,12 +14,8 @@ import type { StoredHead } from '../http/message.js';
 import type { DiskFiles, ReadHandle } from './disk-files.js';
 
 /** Where a record is. */
-export interface RecordPlace {
-  readonly ordinal: number;
+export interface RecordPlace extends LogPlace {
   readonly segment: SegmentName;
-  readonly offset: number;
-  readonly recordBytes: number;
-  readonly sequence: number;
 }
 
 /** A record that was read and found good. */

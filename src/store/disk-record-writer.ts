@@ -40,6 +40,8 @@ export class RecordWriter {
   readonly #makeRoom: () => void;
   /** What records that are on their way take the place of or remove. */
   readonly #leaving = new Set<number>();
+  /** Everything older is gone, or will be. */
+  #clearedSequence = 0;
   #lastSequence: number;
 
   constructor(
@@ -54,15 +56,27 @@ export class RecordWriter {
     this.#makeRoom = options.makeRoom;
   }
 
-  /** Whether something that was queued already takes the place of this. */
+  /** Whether something that was queued already removes this or takes its place. */
   isLeaving(sequence: number): boolean {
-    return this.#leaving.has(sequence);
+    return sequence < this.#clearedSequence || this.#leaving.has(sequence);
   }
 
-  /** Appends a record without a head. */
-  note(fields: Partial<RecordHeader> & Pick<RecordHeader, 'type'>): Promise<RecordResult> {
-    const header = headerWith({ ...fields, sequence: this.#nextSequence() });
-    return this.#append([header], () => {});
+  /** Appends a record without a head. `leaving`: what it removes besides what its header says. */
+  note(
+    fields: Partial<RecordHeader> & Pick<RecordHeader, 'type'>,
+    leaving: readonly number[] = [],
+  ): Promise<RecordResult> {
+    return this.#append([headerWith({ ...fields, sequence: this.#nextSequence() })], leaving, () => {});
+  }
+
+  /** Appends a record that removes everything before it. */
+  async noteCleared(): Promise<RecordResult> {
+    const before = this.#clearedSequence;
+    const sequence = this.#nextSequence();
+    this.#clearedSequence = sequence;
+    const result = await this.#append([headerWith({ type: recordTypes.cleared, sequence })], [], () => {});
+    if (result.outcome === 'failed' && this.#clearedSequence === sequence) this.#clearedSequence = before;
+    return result;
   }
 
   /** Appends a stored response. */
@@ -74,7 +88,9 @@ export class RecordWriter {
       return Promise.resolve(failed(`a head cannot be stored: ${cause instanceof Error ? cause.message : cause}`));
     }
     const headBytes = packed.byteLength;
-    if (headBytes > maxHeadBytes) return Promise.resolve(failed(`a head of ${headBytes} bytes is too large`));
+    if (headBytes > maxHeadBytes) {
+      return Promise.resolve(failed(`a head of ${headBytes} bytes is too large`, 'too-large'));
+    }
     const { place, blockShift, bodyBytes } = record.header;
     const sequence = this.#nextSequence();
     const header = headerWith({
@@ -86,7 +102,7 @@ export class RecordWriter {
       tagBits: tagBitsOf(record.tags),
     });
     const removals = record.removes.map((ref) => headerWith({ type: recordTypes.removed, sequence, ...ref }));
-    return this.#append([...removals, header], (bytes, view, start) => {
+    return this.#append([...removals, header], [], (bytes, view, start) => {
       bytes.set(packed, start + recordHeaderBytes);
       const table = start + recordHeaderBytes + headBytes;
       record.crcs?.forEach((crc, i) => {
@@ -104,6 +120,7 @@ export class RecordWriter {
   /** `fill` writes what comes after the last header. */
   #append(
     headers: readonly RecordHeader[],
+    alsoLeaving: readonly number[],
     fill: (bytes: Uint8Array, view: DataView, start: number) => void,
   ): Promise<RecordResult> {
     let recordBytes = 0;
@@ -112,9 +129,11 @@ export class RecordWriter {
       recordBytes += header.recordBytes;
       costBytes += recordCostOf(header.recordBytes);
     }
-    for (const { replaces } of headers) this.#leaving.add(replaces);
+    const leaving = [...alsoLeaving, ...headers.map(({ replaces }) => replaces)];
+    for (const sequence of leaving) this.#leaving.add(sequence);
     this.#space.reserve(costBytes);
     this.#makeRoom();
+    let isReleased = false;
     return new Promise((resolve) => {
       this.#queue.append(
         { bytes: recordBytes, records: headers.length },
@@ -127,8 +146,11 @@ export class RecordWriter {
           }
         },
         (result) => {
-          if (result.outcome === 'failed') this.#space.release(costBytes);
-          for (const { replaces } of headers) this.#leaving.delete(replaces);
+          // A record that was given up because the disk did not answer may be written after all.
+          if (result.outcome === 'failed' && !isReleased) this.#space.release(costBytes);
+          if (result.outcome === 'written' && isReleased) this.#space.reserve(costBytes);
+          isReleased = result.outcome === 'failed';
+          for (const sequence of leaving) this.#leaving.delete(sequence);
           resolve(result);
         },
       );
@@ -141,6 +163,6 @@ export class RecordWriter {
   }
 }
 
-function failed(message: string): RecordResult {
-  return { outcome: 'failed', failure: { code: '', message } };
+function failed(message: string, code = ''): RecordResult {
+  return { outcome: 'failed', failure: { code, message } };
 }

@@ -25,6 +25,8 @@ export interface Eviction {
  */
 export class DiskSpace {
   readonly maxBytes: number;
+  /** What the device has room for, if that is less. */
+  #limitBytes: number;
   readonly #index: DiskIndex;
   /** Oldest first. */
   readonly #segments: Segment[] = [];
@@ -33,6 +35,7 @@ export class DiskSpace {
 
   constructor(maxBytes: number, index: DiskIndex, segments: readonly SegmentInfo[]) {
     this.maxBytes = maxBytes;
+    this.#limitBytes = maxBytes;
     this.#index = index;
     for (const { writer, number, bytes } of segments) this.#add({ writer, number }, bytes);
     for (const file of index.bodyFiles()) this.#usedBytes += fileCostOf(file.bytes);
@@ -43,7 +46,7 @@ export class DiskSpace {
   }
 
   get isOver(): boolean {
-    return this.#usedBytes > this.maxBytes;
+    return this.#usedBytes > this.#limitBytes;
   }
 
   /** Takes space for what will be written, or gives it back. */
@@ -55,10 +58,17 @@ export class DiskSpace {
     this.#usedBytes -= bytes;
   }
 
+  /** The device is full: from here on, no more than this much less than now. Grows again with every segment begun. */
+  shrink(bytes: number): void {
+    this.#limitBytes = Math.max(0, Math.min(this.#limitBytes, this.#usedBytes - bytes));
+  }
+
   /** A record for which space was reserved is now in a segment. */
   settle(name: SegmentName, ordinal: number, recordBytes: number): void {
     const last = this.#segments.at(-1);
-    const segment = last?.ordinal === ordinal ? last : this.#add(name, 0);
+    const isNew = last?.ordinal !== ordinal;
+    if (isNew) this.#limitBytes = Math.min(this.maxBytes, this.#limitBytes + Math.ceil(this.maxBytes / 64));
+    const segment = isNew ? this.#add(name, 0) : last;
     segment.bytes += recordCostOf(recordBytes);
   }
 

@@ -1,6 +1,5 @@
-import type { Readable } from 'node:stream';
 import { type Applied, DiskIndex, type SegmentName } from '../disk/index-table.js';
-import { filterHashOf, hashOfKey } from '../disk/key-hash.js';
+import { filterHashOf, hashOfKey, type KeyHash } from '../disk/key-hash.js';
 import {
   bodyPlaces,
   fileBlockShift,
@@ -27,10 +26,9 @@ import type {
   StoreStats,
   UpdateOptions,
 } from './contract.js';
-import { type ByteRange, createBlockStream, createBytesStream } from './disk-body.js';
 import { DiskEntryWriter, type WriterHost, type WrittenBody } from './disk-entry-writer.js';
 import { DiskFiles } from './disk-files.js';
-import { openBodyOf, type ReadRecord, type RecordPlace, readRecord } from './disk-record-reader.js';
+import { DiskReader } from './disk-reader.js';
 import { RecordWriter } from './disk-record-writer.js';
 import { hostOfPrefix, hostOfSelector, tagBitsOf } from './disk-select.js';
 import { DiskSpace, fileCostOf } from './disk-space.js';
@@ -42,6 +40,8 @@ export interface DiskStoreSettings {
   readonly maxEntryBytes: number;
   readonly segmentBytes: number;
   readonly maxOpenSegments: number;
+  readonly stallMs: number;
+  readonly after: (ms: number, callback: () => void) => () => void;
   readonly nowMs: () => number;
   readonly onEvent: StoreListener;
 }
@@ -50,6 +50,8 @@ const slabBytes = 2 * 1024 * 1024;
 const maxSlabs = 6;
 /** What all writers together may hold in memory before bodies go to files of their own. */
 const maxHeldBytes = 24 * 1024 * 1024;
+const maxLossesInARow = 3;
+const fullCodes: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 const nothing: readonly StoredResponse[] = [];
 
 /** Responses in a log of segments on the disk. Made by `openDiskStore`. */
@@ -58,13 +60,27 @@ export class DiskStore implements ResponseStore, WriterHost {
   readonly #pool: WriterPool;
   readonly #index: DiskIndex;
   readonly #files: DiskFiles;
+  readonly #reader: DiskReader;
   readonly #space: DiskSpace;
   readonly #records: RecordWriter;
   readonly #writers = new Set<DiskEntryWriter>();
-  readonly #counters = new Map<string, number>();
+  readonly #counters = {
+    lookups: 0,
+    hits: 0,
+    stored: 0,
+    declined: 0,
+    freshened: 0,
+    removed: 0,
+    invalidated: 0,
+    evicted: 0,
+    corrupt: 0,
+    workersLost: 0,
+  };
   readonly queue: WriteQueue;
   #nextFile = 1;
   #heldBytes = 0;
+  #lossesInARow = 0;
+  #isDown = false;
   #closing: Promise<void> | undefined;
 
   constructor(settings: DiskStoreSettings, pool: WriterPool, opened: Extract<OpenAnswer, { outcome: 'opened' }>) {
@@ -72,25 +88,32 @@ export class DiskStore implements ResponseStore, WriterHost {
     this.#pool = pool;
     this.#index = new DiskIndex(opened.index);
     this.#files = new DiskFiles(settings.directory, settings.maxOpenSegments);
+    this.#reader = new DiskReader({
+      index: this.#index,
+      files: this.#files,
+      onDamage: (key, hash, sequence, detail) => this.#heal(key, hash, sequence, detail),
+      onFailure: (failure) => this.#report(failure),
+    });
     this.#space = new DiskSpace(settings.maxBytes, this.#index, opened.segments);
     this.queue = new WriteQueue({
       pool,
       session: {
         directory: settings.directory,
         writer: opened.writer,
-        nextSegment: 1,
+        last: { number: 0, usedBytes: 0 },
         segmentBytes: settings.segmentBytes,
       },
       slabBytes,
       maxSlabs,
+      stallMs: settings.stallMs,
+      after: settings.after,
       apply: (header, segment, offset) => this.#apply(header, segment, offset),
-      onProblem: ({ code, message }) => {
-        this.#settings.onEvent({ type: 'error', error: new CacheError('ERR_CACHE_ACCESS', `${code} ${message}`) });
+      onFull: () => {
+        this.#space.shrink(2 * slabBytes);
+        return this.#makeRoom();
       },
-      onWorkerLost: (cause) => {
-        const message = 'the thread that writes the cache died; what it was storing is lost, it is started again';
-        this.#settings.onEvent({ type: 'error', error: new CacheError('ERR_CACHE_WORKER', message, { cause }) });
-      },
+      onFailure: (failure) => this.#report(failure),
+      onWorkerLost: (cause) => this.#onWorkerLost(cause),
     });
     this.#records = new RecordWriter(this.queue, this.#space, {
       lastSequence: this.#index.lastSequence,
@@ -105,18 +128,22 @@ export class DiskStore implements ResponseStore, WriterHost {
   }
 
   async lookup(key: string): Promise<readonly StoredResponse[]> {
-    if (this.#closing !== undefined) return nothing;
+    if (this.#isOff) return nothing;
+    this.#counters.lookups += 1;
     const first = this.#index.find(hashOfKey(key));
     if (first < 0) return nothing;
     const second = this.#index.nextOf(first);
     if (second < 0) {
-      const found = await this.#read(first, key);
-      return found === undefined ? nothing : [found];
+      const found = await this.#found(first, key);
+      if (found === undefined) return nothing;
+      this.#counters.hits += 1;
+      return [found];
     }
     const slots = [first, second];
     for (let slot = this.#index.nextOf(second); slot >= 0; slot = this.#index.nextOf(slot)) slots.push(slot);
-    const found = await Promise.all(slots.map((slot) => this.#read(slot, key)));
-    return found.filter((response) => response !== undefined).sort((a, b) => b.ref.sequence - a.ref.sequence);
+    const found = (await Promise.all(slots.map((slot) => this.#found(slot, key)))).filter((each) => each !== undefined);
+    if (found.length > 0) this.#counters.hits += 1;
+    return found.sort((a, b) => b.ref.sequence - a.ref.sequence);
   }
 
   create(key: string, head: StoredHead, options: CreateOptions = {}): EntryWriter {
@@ -126,21 +153,21 @@ export class DiskStore implements ResponseStore, WriterHost {
   }
 
   async updateHead(ref: StoreRef, head: StoredHead, options: UpdateOptions = {}): Promise<StoredResponse | undefined> {
-    if (this.#closing !== undefined) return undefined;
+    if (this.#isOff) return undefined;
     const hash = hashOfKey(ref.key);
     const slot = this.#slotOf(ref);
     if (slot < 0) return undefined;
-    const place = this.#placeOf(slot);
-    const old = await this.#readAt(place, ref.key);
-    if (old === undefined || this.#slotOf(ref) < 0) return undefined;
-    const isInLog = old.header.place !== bodyPlaces.file;
-    const inline = old.header.place === bodyPlaces.inline;
-    const { header } = old;
+    const old = await this.#reader.read(slot, ref.key);
+    if (old === undefined || this.#isOff || this.#slotOf(ref) < 0) return undefined;
+    const { place, record } = old;
+    const { header } = record;
+    const isInLog = header.place !== bodyPlaces.file;
+    const inline = header.place === bodyPlaces.inline;
     const result = await this.#records.put({
       key: ref.key,
       head,
-      tags: old.tags,
-      crcs: old.crcs,
+      tags: record.tags,
+      crcs: record.crcs,
       removes: [],
       chunks: [],
       header: {
@@ -161,32 +188,44 @@ export class DiskStore implements ResponseStore, WriterHost {
           : header.bodyOffset,
       },
     });
-    if (result.outcome === 'failed' || result.applied.slot < 0) return undefined;
-    return this.#responseAt(result.applied.slot, ref.key, head, header.rawBytes);
+    if (result.outcome === 'failed' || result.applied.place === undefined) return undefined;
+    return this.#reader.responseAt(result.applied.place, ref.key, head, header.rawBytes);
   }
 
   async remove(ref: StoreRef): Promise<boolean> {
-    if (this.#closing !== undefined || this.#slotOf(ref) < 0) return false;
+    if (this.#isOff || this.#slotOf(ref) < 0) return false;
     const removal = { type: recordTypes.removed, hash: hashOfKey(ref.key), replaces: ref.sequence };
     const result = await this.#records.note(removal);
-    return result.outcome === 'written' && result.applied.removed > 0;
+    const isRemoved = result.outcome === 'written' && result.applied.removed > 0;
+    if (isRemoved) this.#counters.removed += 1;
+    return isRemoved;
   }
 
   async invalidate(selector: Selector): Promise<number> {
-    if (this.#closing !== undefined) return 0;
+    if (this.#isOff) return 0;
     const matches = matcherOf(selector);
     for (const writer of this.#writers) {
       const { key, head, options } = writer;
       if (matches({ key, url: head.url, tags: options.tags ?? [] })) writer.supersede('superseded');
     }
     if ('key' in selector) {
-      const result = await this.#records.note({ type: recordTypes.keyInvalidated, hash: hashOfKey(selector.key) });
-      return result.outcome === 'written' ? result.applied.removed : 0;
+      const hash = hashOfKey(selector.key);
+      const leaving: number[] = [];
+      for (let slot = this.#index.find(hash); slot >= 0; slot = this.#index.nextOf(slot)) {
+        leaving.push(this.#index.sequenceOf(slot));
+      }
+      const result = await this.#records.note({ type: recordTypes.keyInvalidated, hash }, leaving);
+      const removed = result.outcome === 'written' ? result.applied.removed : 0;
+      this.#counters.invalidated += removed;
+      return removed;
     }
-    await this.flush();
+    await this.queue.written();
     const removals: Promise<boolean>[] = [];
     for await (const { ref } of this.entries(selector)) removals.push(this.remove(ref));
-    return (await Promise.all(removals)).filter((removed) => removed).length;
+    const removed = (await Promise.all(removals)).filter((isRemoved) => isRemoved).length;
+    this.#counters.removed -= removed;
+    this.#counters.invalidated += removed;
+    return removed;
   }
 
   async *entries(selector?: Selector): AsyncGenerator<StoredResponse> {
@@ -196,12 +235,12 @@ export class DiskStore implements ResponseStore, WriterHost {
     }
     const matches = selector === undefined ? () => true : matcherOf(selector);
     const mayMatch = this.#filterOf(selector);
-    for (let slot = 0; slot < this.#index.slotEnd && this.#closing === undefined; slot += 1) {
+    for (let slot = 0; slot < this.#index.slotEnd && !this.#isOff; slot += 1) {
       if (this.#index.sequenceOf(slot) === 0 || !mayMatch(slot)) continue;
-      const place = this.#placeOf(slot);
-      const record = await this.#readAt(place, undefined);
-      if (record === undefined || !matches({ key: record.key, url: record.head.url, tags: record.tags })) continue;
-      yield this.#respond(place, record);
+      const found = await this.#reader.read(slot, undefined);
+      if (found === undefined || this.#isOff) continue;
+      const { key, head, tags } = found.record;
+      if (matches({ key, url: head.url, tags })) yield this.#reader.responseOf(found);
     }
   }
 
@@ -210,18 +249,20 @@ export class DiskStore implements ResponseStore, WriterHost {
       entries: this.#index.count,
       bytes: this.#space.usedBytes,
       maxBytes: this.#settings.maxBytes,
-      counters: Object.fromEntries(this.#counters),
+      counters: { ...this.#counters },
     };
   }
 
-  flush(): Promise<void> {
-    return this.queue.drained();
+  async flush(): Promise<void> {
+    await Promise.all([...this.#writers].map((writer) => writer.settled()));
+    await this.queue.written();
   }
 
   async clear(): Promise<void> {
-    if (this.#closing !== undefined) return;
+    if (this.#isOff) return;
     for (const writer of this.#writers) writer.supersede('superseded');
-    await this.#records.note({ type: recordTypes.cleared });
+    await this.#records.noteCleared();
+    this.#makeRoom();
   }
 
   close(): Promise<void> {
@@ -234,7 +275,9 @@ export class DiskStore implements ResponseStore, WriterHost {
   }
 
   refusal(): DeclineReason | undefined {
-    return this.#closing === undefined ? undefined : 'closed';
+    if (this.#closing !== undefined) return 'closed';
+    if (this.#isDown) return 'unavailable';
+    return this.queue.isStalled ? 'overloaded' : undefined;
   }
 
   newFile(): number {
@@ -256,18 +299,15 @@ export class DiskStore implements ResponseStore, WriterHost {
     return this.#heldBytes <= maxHeldBytes;
   }
 
-  forget(writer: DiskEntryWriter): void {
+  forget(writer: DiskEntryWriter, isDeclined: boolean): void {
+    if (isDeclined) this.#counters.declined += 1;
     this.#writers.delete(writer);
   }
 
   reasonOf(failure: WriterFailure): DeclineReason {
-    const isFull = failure.code === 'ENOSPC' || failure.code === 'EDQUOT' || failure.code === 'EFBIG';
-    if (failure.code !== 'ERR_CACHE_WORKER') {
-      const code = isFull ? 'ERR_CACHE_FULL' : 'ERR_CACHE_ACCESS';
-      const error = new CacheError(code, `nothing could be written to ${this.#settings.directory}: ${failure.message}`);
-      this.#settings.onEvent({ type: 'error', error });
-    }
-    return isFull ? 'no-space' : 'unavailable';
+    if (fullCodes.has(failure.code)) return 'no-space';
+    if (failure.code === 'too-large') return 'too-large';
+    return failure.code === 'ETIMEDOUT' ? 'overloaded' : 'unavailable';
   }
 
   async commit(key: string, head: StoredHead, options: CreateOptions, body: WrittenBody): Promise<CommitResult> {
@@ -305,14 +345,39 @@ export class DiskStore implements ResponseStore, WriterHost {
       if (isFile) this.#giveBack(body.file, body.bytes);
       return { outcome: 'declined', reason: this.reasonOf(result.failure) };
     }
-    return { outcome: 'stored', response: this.#responseAt(result.applied.slot, key, head, body.bytes) };
+    const { place } = result.applied;
+    if (place === undefined) return { outcome: 'declined', reason: 'superseded' };
+    this.#counters.stored += 1;
+    this.#lossesInARow = 0;
+    return { outcome: 'stored', response: this.#reader.responseAt(place, key, head, body.bytes) };
+  }
+
+  get #isOff(): boolean {
+    return this.#closing !== undefined || this.#isDown;
   }
 
   async #close(): Promise<void> {
     for (const writer of this.#writers) writer.supersede('closed');
+    await Promise.all([...this.#writers].map((writer) => writer.settled()));
     await this.queue.drained();
     this.#files.close();
-    await this.#pool.close({ kind: 'close', session: this.queue.session });
+    const canSeal = !this.#isDown && !this.queue.isStalled;
+    await this.#pool.close(canSeal ? { kind: 'close', session: this.queue.session } : undefined);
+  }
+
+  #report({ code, message }: WriterFailure): void {
+    const as = fullCodes.has(code) ? 'ERR_CACHE_FULL' : 'ERR_CACHE_ACCESS';
+    const error = new CacheError(as, `the cache in ${this.#settings.directory} could not be written: ${message}`);
+    this.#settings.onEvent({ type: 'error', error });
+  }
+
+  #onWorkerLost(cause: unknown): void {
+    this.#counters.workersLost += 1;
+    this.#lossesInARow += 1;
+    this.#isDown = this.#lossesInARow >= maxLossesInARow;
+    const what = this.#isDown ? 'died again and again; the cache is off' : 'died; what it was storing is not stored';
+    const error = new CacheError('ERR_CACHE_WORKER', `the thread that writes the cache ${what}`, { cause });
+    this.#settings.onEvent({ type: this.#isDown ? 'down' : 'error', error });
   }
 
   #apply(header: RecordHeader, segment: SegmentName, offset: number): Applied {
@@ -320,22 +385,24 @@ export class DiskStore implements ResponseStore, WriterHost {
     this.#space.settle(segment, ordinal, header.recordBytes);
     // What is freshened may have been evicted along with its file while the new head was on its way.
     const isHeadOnly = header.type === recordTypes.freshened && header.place === bodyPlaces.file;
-    if (isHeadOnly && this.#index.slotOf(header.hash, header.replaces) < 0) return { slot: -1, removed: 0 };
+    if (isHeadOnly && this.#index.slotOf(header.hash, header.replaces) < 0) return { place: undefined, removed: 0 };
     const applied = this.#index.apply(header, ordinal, offset);
     this.#freeFiles();
     return applied;
   }
 
-  #makeRoom(): void {
+  /** Returns whether anything was evicted. */
+  #makeRoom(): boolean {
     const eviction = this.#space.evict();
-    if (eviction !== undefined) {
-      const { segments, entries, bytes } = eviction;
-      for (const { ordinal } of segments) this.#files.forgetSegment(ordinal);
-      this.queue.dropSegments(segments);
-      this.#freeFiles();
-      if (entries > 0) this.#settings.onEvent({ type: 'evict', entries, bytes });
-    }
     if (this.#space.isOver) this.queue.seal();
+    if (eviction === undefined) return false;
+    const { segments, entries, bytes } = eviction;
+    for (const { ordinal } of segments) this.#files.forgetSegment(ordinal);
+    this.queue.dropSegments(segments);
+    this.#freeFiles();
+    this.#counters.evicted += entries;
+    if (entries > 0) this.#settings.onEvent({ type: 'evict', entries, bytes });
+    return true;
   }
 
   #freeFiles(): void {
@@ -367,81 +434,17 @@ export class DiskStore implements ResponseStore, WriterHost {
     return this.#records.isLeaving(ref.sequence) ? -1 : this.#index.slotOf(hashOfKey(ref.key), ref.sequence);
   }
 
-  #placeOf(slot: number): RecordPlace {
-    const index = this.#index;
-    const ordinal = index.segmentOf(slot);
-    return {
-      ordinal,
-      segment: index.segmentAt(ordinal) ?? { writer: 0, number: 0 },
-      offset: index.offsetOf(slot),
-      recordBytes: index.recordBytesOf(slot),
-      sequence: index.sequenceOf(slot),
-    };
-  }
-
-  async #read(slot: number, key: string): Promise<StoredResponse | undefined> {
+  async #found(slot: number, key: string): Promise<StoredResponse | undefined> {
     this.#index.touch(slot);
-    const place = this.#placeOf(slot);
-    const record = await this.#readAt(place, key);
-    return record === undefined ? undefined : this.#respond(place, record);
+    const found = await this.#reader.read(slot, key);
+    return found === undefined || this.#isOff ? undefined : this.#reader.responseOf(found);
   }
 
-  /** Reads a record that the index knows; `undefined` if it is of another key, damaged, or gone by the time it was read. */
-  async #readAt(place: RecordPlace, key: string | undefined): Promise<ReadRecord | undefined> {
-    let record: ReadRecord | string;
-    try {
-      record = await readRecord(this.#files, place);
-    } catch (error) {
-      record = error instanceof Error ? error.message : String(error);
-    }
-    if (this.#closing !== undefined) return undefined;
-    if (typeof record === 'string') {
-      this.#settings.onEvent({ type: 'corrupt', key: key ?? '', detail: record });
-      return undefined;
-    }
-    if (key !== undefined && record.key !== key) return undefined;
-    return this.#index.slotOf(record.header.hash, place.sequence) < 0 ? undefined : record;
-  }
-
-  #respond(place: RecordPlace, record: ReadRecord): StoredResponse {
-    const { header, key, head, inlineBody, crcs } = record;
-    const bodyBytes = header.bodyBytes;
-    const onCorrupt = (detail: string): void => this.#settings.onEvent({ type: 'corrupt', key, detail });
-    const open = async () => ({
-      ...(await openBodyOf(this.#files, place, header)),
-      crcs,
-      blockShift: header.blockShift,
-    });
-    return {
-      ref: { key, sequence: place.sequence },
-      head,
-      bodyBytes,
-      tier: 'disk',
-      inlineBody,
-      openBody: (range?: ByteRange): Readable =>
-        inlineBody === undefined
-          ? createBlockStream({ bodyBytes, open, onCorrupt }, range)
-          : createBytesStream(inlineBody, range),
-    };
-  }
-
-  /** What was just stored: read again only if somebody wants its body. */
-  #responseAt(slot: number, key: string, head: StoredHead, bodyBytes: number): StoredResponse {
-    const place = this.#placeOf(slot);
-    const onCorrupt = (detail: string): void => this.#settings.onEvent({ type: 'corrupt', key, detail });
-    const open = async () => {
-      const record = await readRecord(this.#files, place);
-      if (typeof record === 'string') throw new CacheError('ERR_CACHE_CORRUPT', record);
-      const { header, crcs } = record;
-      return { ...(await openBodyOf(this.#files, place, header)), crcs, blockShift: header.blockShift };
-    };
-    return {
-      ref: { key, sequence: place.sequence },
-      head,
-      bodyBytes,
-      tier: 'disk',
-      inlineBody: undefined,
-      openBody: (range?: ByteRange): Readable => createBlockStream({ bodyBytes, open, onCorrupt }, range),
-    };
+  /** Removes one damaged response, and no newer one. */
+  #heal(key: string, hash: KeyHash, sequence: number, detail: string): void {
+    if (this.#isOff || this.#records.isLeaving(sequence) || this.#index.slotOf(hash, sequence) < 0) return;
+    this.#counters.corrupt += 1;
+    this.#settings.onEvent({ type: 'corrupt', key, detail });
+    void this.#records.note({ type: recordTypes.removed, hash, replaces: sequence });
   }
 }

@@ -5,7 +5,7 @@ import type { StoredHead } from '../../src/http/message.js';
 import { decideRequest } from '../../src/semantics/decide-request.js';
 import { decideValidation } from '../../src/semantics/decide-validation.js';
 import type { Rules } from '../../src/semantics/decisions.js';
-import { validationFields } from '../../src/semantics/validators.js';
+import { backgroundFields, validationFields } from '../../src/semantics/validators.js';
 import { dateAt, exchangeOf, fields, get, noon, privateRules, respond, sharedRules, stored } from './support.js';
 
 const test = suite('decideValidation');
@@ -207,6 +207,12 @@ test('our conditions take the place of all of the client’s; Range and others s
     '"a"',
   ]);
   assert.equal(validationFields(request, []), request);
+});
+
+test('a validation in the background asks for the whole, whatever the client asked for', () => {
+  const request = fields('If-None-Match: "x"', 'Range: bytes=0-1', 'If-Range: "a"', 'A: 1');
+  assert.equal(backgroundFields(request, ['If-None-Match', '"a"']), ['A', '1', 'If-None-Match', '"a"']);
+  assert.equal(backgroundFields(request, []), ['A', '1']);
 });
 
 test.run();

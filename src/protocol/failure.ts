@@ -1,4 +1,4 @@
-import type { WriterFailure } from '../src/protocol/messages.js';
+import type { WriterFailure } from './messages.js';
 
 export function failureOf(error: unknown): WriterFailure {
   if (!(error instanceof Error)) return { code: '', message: String(error) };

@@ -1,0 +1,25 @@
+// Starts the origin and the measuring processes.
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+
+const LIMIT_MS = 10 * 60_000;
+
+export async function startOrigin() {
+  const child = fork(new URL('./origin.mjs', import.meta.url));
+  const [{ url }] = await once(child, 'message');
+  return { url, stop: () => child.disconnect() };
+}
+
+/** Runs a job in a process of its own and resolves to what it measured. */
+export async function runCase(job) {
+  const child = fork(new URL('./case.mjs', import.meta.url), { timeout: LIMIT_MS, killSignal: 'SIGKILL' });
+  const answered = once(child, 'message');
+  const failed = once(child, 'exit').then(([code, signal]) => {
+    throw new Error(`${job.case} of '${job.subject}' ended with ${signal ?? code} and no result`);
+  });
+  child.send(job);
+  const [result] = await Promise.race([answered, failed]);
+  failed.catch(() => {});
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  return result;
+}

@@ -1,0 +1,109 @@
+import type { Readable } from 'node:stream';
+import type { DiskIndex, LogPlace } from '../disk/index-table.js';
+import { hashOfKey, type KeyHash } from '../disk/key-hash.js';
+import { CacheError } from '../errors.js';
+import type { StoredHead } from '../http/message.js';
+import { failureOf } from '../protocol/failure.js';
+import type { WriterFailure } from '../protocol/messages.js';
+import type { StoredResponse } from './contract.js';
+import { type ByteRange, createBlockStream, createBytesStream } from './disk-body.js';
+import type { DiskFiles } from './disk-files.js';
+import { openBodyOf, type ReadRecord, type RecordPlace, readRecord } from './disk-record-reader.js';
+
+export interface DiskReaderOptions {
+  readonly index: DiskIndex;
+  readonly files: DiskFiles;
+  /** A stored response turned out to be damaged. */
+  readonly onDamage: (key: string, hash: KeyHash, sequence: number, detail: string) => void;
+  /** A file could not be read, which says nothing of what is in it. */
+  readonly onFailure: (failure: WriterFailure) => void;
+}
+
+/** A record and where it was read. */
+export interface FoundRecord {
+  readonly place: RecordPlace;
+  readonly record: ReadRecord;
+}
+
+/** Turns slots of the index into stored responses. */
+export class DiskReader {
+  readonly #options: DiskReaderOptions;
+
+  constructor(options: DiskReaderOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Reads what is at a slot; `undefined` if it is of another key, damaged, or gone by the time it was read. Without a
+   * key: whatever is there.
+   */
+  async read(slot: number, key: string | undefined): Promise<FoundRecord | undefined> {
+    const { index, files, onDamage, onFailure } = this.#options;
+    const place = this.#named(index.placeOf(slot));
+    let record: ReadRecord | string | undefined;
+    try {
+      record = await readRecord(files, place);
+    } catch (error) {
+      const failure = failureOf(error);
+      if (failure.code === 'ENOENT') record = 'its file is gone';
+      // A segment that was dropped meanwhile, or files that were closed, are not worth a word.
+      else if (index.sequenceOf(slot) === place.sequence) onFailure(failure);
+    }
+    if (record === undefined || index.sequenceOf(slot) !== place.sequence) return undefined;
+    if (typeof record === 'string') {
+      onDamage(key ?? '', index.hashOf(slot), place.sequence, record);
+      return undefined;
+    }
+    return key !== undefined && record.key !== key ? undefined : { place, record };
+  }
+
+  responseOf({ place, record }: FoundRecord): StoredResponse {
+    const { files, onDamage } = this.#options;
+    const { header, key, head, inlineBody, crcs } = record;
+    const { bodyBytes, blockShift } = header;
+    return {
+      ref: { key, sequence: place.sequence },
+      head,
+      bodyBytes,
+      tier: 'disk',
+      inlineBody,
+      openBody(range?: ByteRange): Readable {
+        if (inlineBody !== undefined) return createBytesStream(inlineBody, range);
+        const body = {
+          bodyBytes,
+          open: async () => ({ ...(await openBodyOf(files, place, header)), crcs, blockShift }),
+          onCorrupt: (detail: string) => onDamage(key, header.hash, place.sequence, detail),
+        };
+        return createBlockStream(body, range);
+      },
+    };
+  }
+
+  /** What was just stored: read again only if somebody wants its body. */
+  responseAt(at: LogPlace, key: string, head: StoredHead, bodyBytes: number): StoredResponse {
+    const { files, onDamage } = this.#options;
+    const place = this.#named(at);
+    const onCorrupt = (detail: string): void => onDamage(key, hashOfKey(key), place.sequence, detail);
+    const open = async () => {
+      const record = await readRecord(files, place);
+      if (typeof record === 'string') {
+        onCorrupt(record);
+        throw new CacheError('ERR_CACHE_CORRUPT', record);
+      }
+      const { header, crcs } = record;
+      return { ...(await openBodyOf(files, place, header)), crcs, blockShift: header.blockShift };
+    };
+    return {
+      ref: { key, sequence: place.sequence },
+      head,
+      bodyBytes,
+      tier: 'disk',
+      inlineBody: undefined,
+      openBody: (range?: ByteRange): Readable => createBlockStream({ bodyBytes, open, onCorrupt }, range),
+    };
+  }
+
+  #named(place: LogPlace): RecordPlace {
+    return { ...place, segment: this.#options.index.segmentAt(place.ordinal) ?? { writer: 0, number: 0 } };
+  }
+}

@@ -1,0 +1,77 @@
+import { createInterface } from 'node:readline';
+import { isCacheError } from '../../src/errors.js';
+import { openDiskStore } from '../../src/store/disk-open.js';
+import type { DiskStore } from '../../src/store/disk-store.js';
+import { bodyOfNumber, headOf } from './disk-fixture.js';
+
+// A process that uses a directory until it is killed: `node disk-child.js <command> <directory> [<first number>]`.
+const [command = '', directory = '', first = '0'] = process.argv.slice(2);
+
+function say(...words: readonly (string | number)[]): void {
+  process.stdout.write(`${words.join(' ')}\n`);
+}
+
+/** Stores, replaces and removes without end, and says what is durable. */
+async function write(store: DiskStore): Promise<never> {
+  for (let number = Number(first); ; number += 10) {
+    const numbers = Array.from({ length: 10 }, (_, i) => number + i);
+    const results = await Promise.all(
+      numbers.map(async (each) => {
+        const writer = store.create(`k${each}`, headOf(`https://a.test/${each}`, { metadata: each }));
+        const body = bodyOfNumber(each);
+        for (let at = 0; at < body.length; at += 65_536) {
+          if (!writer.write(body.subarray(at, at + 65_536))) await writer.ready();
+        }
+        return writer.commit();
+      }),
+    );
+    await store.flush();
+    for (const [i, result] of results.entries()) say(result.outcome, number + i);
+    const oldest = results[0];
+    if (oldest?.outcome === 'stored' && (await store.remove(oldest.response.ref))) say('removed', number);
+    if ((await store.invalidate({ key: `k${number + 1}` })) === 1) say('removed', number + 1);
+  }
+}
+
+/** Stores more than there is room for, then says how much of it is there and right. */
+async function fill(store: DiskStore): Promise<void> {
+  const reasons = new Set<string>();
+  let stored = 0;
+  for (let number = 0; number < 240; number += 1) {
+    const writer = store.create(`k${number}`, headOf(`https://a.test/${number}`));
+    writer.write(bodyOfNumber(number));
+    const result = await writer.commit();
+    if (result.outcome === 'stored') stored += 1;
+    else reasons.add(result.reason);
+  }
+  let wrong = 0;
+  let found = 0;
+  for (let number = 0; number < 240; number += 1) {
+    const [response] = await store.lookup(`k${number}`);
+    if (response === undefined) continue;
+    found += 1;
+    const chunks: Buffer[] = await response.openBody().toArray();
+    if (!Buffer.concat(chunks).equals(bodyOfNumber(number))) wrong += 1;
+  }
+  await store.close();
+  say('filled', stored, found, wrong, [...reasons].join(',') || 'none');
+}
+
+try {
+  const store = await openDiskStore({
+    directory,
+    maxBytes: 512 * 1024 * 1024,
+    onEvent: (event) => {
+      if (event.type === 'error') say('event', isCacheError(event.error) ? event.error.code : event.error.name);
+    },
+  });
+  say('open');
+  if (command === 'write') await write(store);
+  if (command === 'fill') await fill(store);
+  if (command === 'hold') {
+    for await (const _ of createInterface({ input: process.stdin })) break;
+    await store.close();
+  }
+} catch (error) {
+  say('failed', isCacheError(error) ? error.code : String(error), String(error));
+}
