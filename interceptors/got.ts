@@ -1,6 +1,7 @@
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import type { BeforeRequestHook, ExtendOptions, RequestFunction } from 'got';
 import {
+  bodyHashOf,
   type Cache,
   CacheError,
   type CacheInfo,
@@ -95,15 +96,23 @@ class GotHop {
       this.#reject = reject;
     });
     const presented: Presented = {
-      ...presentedOf(url, native),
+      ...presentedOf(url, native, gotOptions.body !== undefined),
       patience: () => (this.#patience ??= this.#waitForAnother()),
     };
-    const forward: Forward = (fields, kind) =>
-      kind === 'own' ? this.#forward(fields) : this.#forwardApart(fields ?? presented.request.fields);
-    cache.exchange(presented, forward, choice).then(
+    this.#ask(cache, presented, choice).then(
       (response) => this.#answer(response),
       (error: unknown) => this.#fail(error),
     );
+  }
+
+  async #ask(cache: Cache, presented: Presented, choice: false | RequestOptions | undefined): Promise<CacheResponse> {
+    const { request } = presented;
+    const forward: Forward = (fields, kind) =>
+      kind === 'own' ? this.#forward(fields) : this.#forwardApart(fields ?? request.fields);
+    const content = contentOf(this.#gotOptions.body);
+    if (content === undefined || !cache.isBodyInKey(presented, choice))
+      return cache.exchange(presented, forward, choice);
+    return cache.exchange({ ...presented, bodyHash: await bodyHashOf(request, content) }, forward, choice);
   }
 
   /** got counts the time once it has a request: it gets one when it has waited for another's for as long as it would for its own. */
@@ -153,7 +162,7 @@ class GotHop {
   }
 
   async #forwardApart(fields: FieldLines): Promise<OriginResponse> {
-    return answerOf(await this.#issue(headersOf(fields)));
+    return answerOf(await this.#issue(headersOf(fields)), contentOf(this.#gotOptions.body));
   }
 
   async #issue(headers: NativeOptions['headers']): Promise<ClientRequest> {
@@ -168,6 +177,12 @@ class GotHop {
   }
 }
 
+/** got has made bytes or text of JSON and forms by now; all else is a stream. */
+function contentOf(body: GotOptions['body']): Uint8Array | undefined {
+  if (typeof body === 'string') return Buffer.from(body);
+  return body instanceof Uint8Array ? body : undefined;
+}
+
 /** As got itself tells them from responses. */
 const isClientRequest = (value: unknown): value is ClientRequest =>
   typeof value === 'object' &&
@@ -176,7 +191,7 @@ const isClientRequest = (value: unknown): value is ClientRequest =>
   'writableEnded' in value &&
   value.writable === true;
 
-function presentedOf(url: URL, native: NativeOptions): Presented {
+function presentedOf(url: URL, native: NativeOptions, hasContent: boolean): Presented {
   const fields = fieldLinesOf(native.headers ?? {});
   const host = fieldOf(fields, 'host');
   const socketPath = 'socketPath' in native && typeof native.socketPath === 'string' ? native.socketPath : undefined;
@@ -192,7 +207,7 @@ function presentedOf(url: URL, native: NativeOptions): Presented {
       url: isElsewhere && via === url.host ? target.replace(url.host, host) : target,
       fields,
     },
-    hasBody: hasBody(fields),
+    hasBody: hasContent || hasBody(native.method ?? 'GET', fields),
     ...(via !== undefined && { via }),
   };
 }
