@@ -1,4 +1,5 @@
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
+import type { Readable } from 'node:stream';
 import type { BeforeRequestHook, ExtendOptions, RequestFunction } from 'got';
 import {
   bodyHashOf,
@@ -144,7 +145,7 @@ class GotHop {
     if (body.from === 'cache') {
       const message = new StoredMessage(answer, body);
       addTimings(message, this.#startMs, this.#url.protocol === 'https:');
-      if (this.#guard === undefined) this.#resolve(message);
+      if (this.#guard === undefined) this.#resolve(goingWithReader(message));
       else this.#guard.substitute(message);
       return;
     }
@@ -196,6 +197,24 @@ class GotHop {
 function contentOf(body: GotOptions['body']): Uint8Array | undefined {
   if (typeof body === 'string') return Buffer.from(body);
   return body instanceof Uint8Array ? body : undefined;
+}
+
+/**
+ * Without a request, got has nothing to destroy when its stream is destroyed, and the body would stay open. It does tell each response
+ * whose it is, and so does whatever it puts around one to undo its content coding.
+ */
+function goingWithReader(message: StoredMessage): StoredMessage {
+  let owner: Readable | undefined;
+  Object.defineProperty(message, 'request', {
+    enumerable: true,
+    configurable: true,
+    get: () => owner,
+    set: (reader: Readable) => {
+      owner = reader;
+      reader.once('close', () => message.destroy());
+    },
+  });
+  return message;
 }
 
 /** As got itself tells them from responses. */
