@@ -268,7 +268,14 @@ const hooks: readonly GotRow[] = [
     name: 'options that a hook sees',
     run: async ({ attach, url, note }) => {
       const client = (await attach(create())).extend({
-        hooks: { afterResponse: [(response) => (note(typeof response.request.options.request), response)] },
+        hooks: {
+          afterResponse: [
+            (response) => {
+              note(typeof response.request.options.request);
+              return response;
+            },
+          ],
+        },
       });
       return describe(client(url, { context: { mine: 1 } }));
     },
