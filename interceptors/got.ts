@@ -211,7 +211,8 @@ function goingWithReader(message: StoredMessage): StoredMessage {
     get: () => owner,
     set: (reader: Readable) => {
       owner = reader;
-      reader.once('close', () => message.destroy());
+      if (reader.destroyed) process.nextTick(() => message.destroy());
+      else reader.once('close', () => message.destroy());
     },
   });
   return message;

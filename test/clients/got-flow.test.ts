@@ -122,8 +122,9 @@ function notingHooks(note: (event: string) => void, who: string): NonNullable<Ex
   return {
     init: [(plain) => note(`${who} init ${Object.keys(plain)}`)],
     beforeRequest: [
-      (options, { retryCount }) => {
-        note(`${who} beforeRequest ${options.method} ${options.url} ${retryCount}`);
+      (options, context) => {
+        // got before 14.5 says no more than the options.
+        note(`${who} beforeRequest ${options.method} ${options.url} ${context?.retryCount}`);
       },
     ],
     beforeRedirect: [
