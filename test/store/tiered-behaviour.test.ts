@@ -354,6 +354,8 @@ tiered('keeps no copy in memory of what the disk is invalidating', async () => {
   const events = new EventEmitter();
   const invalidate = disk.invalidate;
   disk.invalidate = async (selector) => {
+    events.emit('asked');
+    await once(events, 'looked');
     const covered = await invalidate(selector);
     events.emit('covered');
     await once(events, 'told');
@@ -364,6 +366,9 @@ tiered('keeps no copy in memory of what the disk is invalidating', async () => {
   await store.flush();
   const { ref } = await mustFindOne(store, key);
   const invalidated = store.invalidate({ tag: 't' });
+  await once(events, 'asked');
+  assert.is((await store.lookup(key)).length, 1);
+  events.emit('looked');
   await once(events, 'covered');
   assert.is(await store.updateHead(ref, headOf(key)), undefined);
   events.emit('told');
