@@ -2,9 +2,9 @@ import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import type { AxiosInstance, AxiosResponse, InternalAxiosRequestConfig } from 'axios';
 import type { Cache, Presented, RequestOptions } from '../src/index.js';
-import { headersOf } from './origin.js';
+import { type NodeHeaders, nodeHeadersOf, StoredRequest } from './stored-request.js';
 
-/** Fields that axios's adapter adds where the user set none: lower-case name to value. */
+/** Fields that axios's adapter adds where the user set none. */
 export type ImpliedFields = Map<string, string>;
 
 const bodyTypes: readonly unknown[] = [undefined, null, '', 'json', 'text', 'arraybuffer'];
@@ -24,6 +24,7 @@ export function isOrdinary(config: InternalAxiosRequestConfig): boolean {
     config.maxRate === undefined &&
     (config.maxContentLength ?? -1) === -1 &&
     config.auth === undefined &&
+    (config.timeout === undefined || Number.isFinite(config.timeout)) &&
     !config.socketPath &&
     !config.transport &&
     (config.httpVersion === undefined || config.httpVersion === 1) &&
@@ -45,24 +46,25 @@ export async function answerOrdinary(
   const url = urlOf(instance, config);
   // Until a request has gone the long way, it is not known what axios adds by itself.
   if (url === undefined || implied.size === 0) return undefined;
-  // As axios's adapter does it; it shows in `response.config`.
-  for (const [name, value] of implied) config.headers.set(name, value, false);
-  const response = await cache.reuse(presentedOf(config, url), choice);
+  const presented = presentedOf(config, url, implied);
+  const response = await cache.reuse(presented, choice);
   if (response === undefined || response.body.from !== 'cache' || response.body.inline === undefined) return undefined;
-  const { status, statusText, fields } = response.head;
-  if (status < 200 || status > 299 || config.validateStatus?.(status) === false) return undefined;
-  const headers = headersOf(fields);
+  const { head, info } = response;
+  if (head.status < 200 || head.status > 299 || config.validateStatus?.(head.status) === false) return undefined;
+  const headers = nodeHeadersOf(head.fields);
   const decoded = await decode(response.body.inline, headers, config.decompress !== false);
   if (decoded === undefined) return undefined;
+  // As the adapter does: users read `response.config.headers`.
+  for (const [name, value] of implied) config.headers.set(name, value, false);
   return {
-    data: convert(decoded, config),
-    status,
-    statusText,
-    headers: headersLike(config, lowerCased(headers)),
+    status: head.status,
+    statusText: head.statusText,
+    headers: headersLike(config, headers),
     config,
-    request: requestLike(url),
+    request: new StoredRequest(presented.request, head, headers),
+    data: convert(decoded, config),
     cached: true,
-    cacheInfo: response.info,
+    cacheInfo: info,
   };
 }
 
@@ -92,11 +94,13 @@ function urlOf(instance: Pick<AxiosInstance, 'getUri'>, config: InternalAxiosReq
   return withParams.pathname + withParams.search === path ? withParams : undefined;
 }
 
-function presentedOf(config: InternalAxiosRequestConfig, url: URL): Presented {
-  const fields: string[] = ['host', url.host];
-  for (const [name, value] of Object.entries(config.headers)) {
+function presentedOf(config: InternalAxiosRequestConfig, url: URL, implied: ImpliedFields): Presented {
+  const fields: string[] = ['Host', url.host];
+  // As the adapter does: an interceptor may have set a field twice, in different spellings.
+  for (const [name, value] of Object.entries(config.headers.normalize(false))) {
     if (value !== null && value !== undefined && value !== false) fields.push(name, String(value));
   }
+  for (const [name, value] of implied) if (!config.headers.has(name)) fields.push(name, value);
   return { request: { method: 'GET', url: url.origin + url.pathname + url.search, fields }, hasBody: false };
 }
 
@@ -106,18 +110,13 @@ const sync = { finishFlush: zlib.constants.Z_SYNC_FLUSH };
 const brotliSync = { finishFlush: zlib.constants.BROTLI_OPERATION_FLUSH };
 
 /** Undoes the content coding on libuv's threads, and takes the field off, as axios does. `undefined`: let axios do it. */
-async function decode(
-  body: Uint8Array,
-  headers: Record<string, string | string[]>,
-  isWanted: boolean,
-): Promise<Buffer | undefined> {
+async function decode(body: Uint8Array, headers: NodeHeaders, isWanted: boolean): Promise<Buffer | undefined> {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  const name = Object.keys(headers).find((field) => field.toLowerCase() === 'content-encoding');
-  if (name === undefined || !isWanted) return bytes;
-  const coding = String(headers[name]).toLowerCase();
-  delete headers[name];
+  const coding = headers['content-encoding'];
+  if (coding === undefined || !isWanted) return bytes;
+  delete headers['content-encoding'];
   try {
-    switch (coding) {
+    switch (String(coding).toLowerCase()) {
       case 'gzip':
       case 'x-gzip':
         return await unzip(bytes, sync);
@@ -141,28 +140,8 @@ function convert(bytes: Buffer, config: InternalAxiosRequestConfig): unknown {
   return mayHaveMark && text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
 }
 
-/** `set-cookie` is a list on Node's messages, whatever its length; other repeated fields are joined. */
-function lowerCased(headers: Record<string, string | string[]>): Record<string, string | string[]> {
-  const result: Record<string, string | string[]> = {};
-  for (const [name, value] of Object.entries(headers)) {
-    const lower = name.toLowerCase();
-    if (lower === 'set-cookie') result[lower] = Array.isArray(value) ? value : [value];
-    else result[lower] = Array.isArray(value) ? value.join(', ') : value;
-  }
-  return result;
-}
-
 /** In the class of headers that this copy of axios uses. */
-function headersLike(
-  config: InternalAxiosRequestConfig,
-  headers: Record<string, string | string[]>,
-): AxiosResponse['headers'] {
+function headersLike(config: InternalAxiosRequestConfig, headers: NodeHeaders): AxiosResponse['headers'] {
   const Headers = config.headers.constructor as new (headers: object) => AxiosResponse['headers'];
   return new Headers(headers);
-}
-
-/** What users read off a request that was made. */
-function requestLike(url: URL): object {
-  const { protocol, host } = url;
-  return { method: 'GET', protocol, host, path: url.pathname + url.search, res: { responseUrl: url.href } };
 }

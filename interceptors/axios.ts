@@ -15,7 +15,6 @@ import {
 } from '../src/index.js';
 import { answerOrdinary, type ImpliedFields, isOrdinary } from './axios-ordinary.js';
 import { gateAgent } from './gate.js';
-import { fieldOf } from './origin.js';
 
 declare module 'axios' {
   // The parameters must be spelled as axios spells them.
@@ -38,6 +37,8 @@ interface Attachment {
   readonly interceptor: number;
   readonly implied: ImpliedFields;
 }
+
+const impliedNames = ['User-Agent', 'Accept-Encoding'];
 
 const attachments = new WeakMap<object, Attachment>();
 
@@ -65,7 +66,10 @@ export function cacheAxios<Instance extends Pick<AxiosInstance, 'interceptors' |
     (config) => {
       const choice = layChoices(defaults, checkChoice(config.cache, 'config.cache'));
       // The URL, the parameters and the fields are final when the adapter is called, and not before.
-      if (choice !== false) config.adapter = cachingAdapter(instance, cache, config.adapter, choice, implied);
+      // What was given up already never comes to an adapter, and its error shows this config.
+      const isGivenUp = config.signal?.aborted || config.cancelToken?.reason !== undefined;
+      if (choice !== false && !isGivenUp)
+        config.adapter = cachingAdapter(instance, cache, config.adapter, choice, implied);
       return config;
     },
     null,
@@ -114,14 +118,15 @@ async function askThroughGate(
   implied: ImpliedFields,
 ): Promise<AxiosResponse> {
   let info: CacheInfo | undefined;
-  const absent = impliedNames.filter((name) => !config.headers.has(name));
+  // The adapter writes what it adds into the user's fields.
+  const isOwn = new Set(impliedNames.filter((name) => config.headers.has(name)));
   const gate = {
     cache,
     options: choice,
     onAnswer: (answer: CacheInfo) => {
       info = answer;
     },
-    onPresented: (presented: Presented) => learnImplied(absent, presented, implied),
+    onPresented: (presented: Presented) => learnImplied(isOwn, presented, implied),
   };
   const own = Object.getOwnPropertyDescriptors(config);
   config.httpAgent = gateAgent(config.httpAgent ?? http.globalAgent, gate);
@@ -150,12 +155,13 @@ function withInfo(response: AxiosResponse, info: CacheInfo | undefined): AxiosRe
 const isResponse = (value: unknown): value is AxiosResponse =>
   typeof value === 'object' && value !== null && 'status' in value;
 
-const impliedNames: readonly string[] = ['accept-encoding', 'user-agent'];
-
 /** The fields that axios's adapter adds by itself, seen on a request that went through it: `Vary` may name them. */
-function learnImplied(absent: readonly string[], presented: Presented, implied: ImpliedFields): void {
-  for (const name of absent) {
-    const value = fieldOf(presented.request.fields, name);
+function learnImplied(isOwn: ReadonlySet<string>, presented: Presented, implied: ImpliedFields): void {
+  const { fields } = presented.request;
+  for (const name of impliedNames) {
+    if (isOwn.has(name)) continue;
+    const position = fields.findIndex((field, index) => index % 2 === 0 && field.toLowerCase() === name.toLowerCase());
+    const value = position === -1 ? undefined : fields[position + 1];
     if (value !== undefined) implied.set(name, value);
   }
 }

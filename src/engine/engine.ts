@@ -75,7 +75,7 @@ export class Engine implements EngineParts {
       method: request.method,
       url: options.key ?? request.url,
       namespace: via === undefined ? options.namespace : `${options.namespace}@${via}`,
-      credentials: this.#credentialsOf(request.fields),
+      credentials: this.#credentialsOf(request.fields, options),
       bodyHash,
       ignoreParams: options.ignoreParams,
     });
@@ -85,9 +85,16 @@ export class Engine implements EngineParts {
     return options.methods.includes(method) || (method === 'HEAD' && options.methods.includes('GET'));
   }
 
-  /** What tells users apart: every one of them has a private cache of its own (RFC 9111 §3). */
-  #credentialsOf(fields: FieldLines): string | undefined {
-    if (this.options.shared) return undefined;
+  isBodyInKey({ request }: Presented, options: CompleteRequestOptions): boolean {
+    return options.mode !== 'no-store' && this.isMethodStored(request.method, options);
+  }
+
+  /**
+   * What tells users apart: in a private cache every one of them has a cache of its own (RFC 9111 §3). So it is where the rules are
+   * ignored that would keep one user's answers from another in a shared one.
+   */
+  #credentialsOf(fields: FieldLines, options: CompleteRequestOptions): string | undefined {
+    if (this.options.shared && options.mode !== 'ignore-rules') return undefined;
     const values = this.options.credentialFields.map((name) => fieldValueOf(fields, name) ?? null);
     return values.every((value) => value === null) ? undefined : JSON.stringify(values);
   }

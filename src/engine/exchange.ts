@@ -8,9 +8,15 @@ import { decideInvalidation } from '../semantics/decide-invalidation.js';
 import { decideRequest } from '../semantics/decide-request.js';
 import { decideStorage } from '../semantics/decide-storage.js';
 import { decideValidation } from '../semantics/decide-validation.js';
-import type { ForwardReason, Exchange as OriginExchange, RequestDecision, Rules } from '../semantics/decisions.js';
+import type {
+  ForwardReason,
+  Exchange as OriginExchange,
+  RequestDecision,
+  Rules,
+  StorageDecision,
+} from '../semantics/decisions.js';
 import { present } from '../semantics/present.js';
-import { validationFields } from '../semantics/validators.js';
+import { backgroundFields, validationFields } from '../semantics/validators.js';
 import { variantsReplacedBy } from '../semantics/variants.js';
 import type { StoredResponse } from '../store/contract.js';
 import type { EngineParts } from './engine.js';
@@ -113,8 +119,13 @@ export class Exchange {
     }
   }
 
-  #reuse(decision: Extract<RequestDecision, { action: 'reuse' }>): CacheResponse {
-    const stored = this.#storedAt(decision.index);
+  #reuse(decision: Extract<RequestDecision, { action: 'reuse' }>): CacheResponse | Promise<CacheResponse> {
+    const { index, background } = decision;
+    const stored = this.#storedAt(index);
+    // A request with content can be sent only once: by its client, now.
+    if (background !== false && this.#presented.hasBody) {
+      return this.#validate({ action: 'validate', index, conditional: background.conditional, reason: 'stale' });
+    }
     if (decision.background !== false) this.#validateInBackground(stored, decision.background.conditional);
     const status = decision.isStale ? 'stale' : 'hit';
     publish(status, { request: this.#request, key: this.#key });
@@ -140,7 +151,7 @@ export class Exchange {
     let received: Received | undefined;
     let failure: unknown;
     try {
-      received = await this.#send(validationFields(this.#request.fields, decision.conditional), 'own');
+      received = await this.#send(this.#validationFields(decision.conditional), 'own');
     } catch (error) {
       failure = error;
     }
@@ -192,7 +203,7 @@ export class Exchange {
   ): Promise<CacheResponse> {
     const info = { status, forward, key: this.#key };
     await this.#invalidate(received);
-    const decision = this.#mayUseStore() ? decideStorage(this.#request, received, this.#rules) : undefined;
+    const decision = this.#decideStorage(received);
     const refusal = decision?.action === 'pass-through' ? decision.reason : this.#userRefusal(received);
     if (decision?.action !== 'store' || refusal !== undefined) {
       this.#endFlight({ kind: 'apart' });
@@ -209,16 +220,34 @@ export class Exchange {
     return respondOrigin(this.#engine.statusName, received.origin, { ...info, stored, ...reasonOf(reason) });
   }
 
+  /** The answer to a POST may be what GET would find (RFC 9110 §9.3.3), whether answers to POST are stored or not. */
+  #decideStorage(received: Received): StorageDecision | undefined {
+    const { method } = this.#request;
+    const mayUseStore = this.#mayUseStore();
+    if (!mayUseStore && method !== 'POST') return undefined;
+    const decision = decideStorage(this.#request, received, this.#rules);
+    return mayUseStore || (decision.action === 'store' && decision.head.method !== method) ? decision : undefined;
+  }
+
+  /** Where a response to this request is filed: with those of the method whose requests it answers. */
+  #keyFor({ method }: StoredHead): string {
+    if (method === this.#request.method) return this.#key;
+    const { bodyHash: _, ...presented } = this.#presented;
+    const request = { ...this.#request, method };
+    return this.#engine.keyOf({ ...presented, request, hasBody: false }, this.#options);
+  }
+
   /** `false`: the store would not have it. */
   #record(origin: OriginResponse, head: StoredHead, useUntilMs: number): boolean {
     const { store, options, recordings } = this.#engine;
+    const key = this.#keyFor(head);
     const replaced = variantsReplacedBy(
       head,
       this.#stored.map((stored) => stored.head),
       options.maxVariants,
     );
     const expectedBytes = lengthOf(origin);
-    const writer = store.create(this.#key, head, {
+    const writer = store.create(key, head, {
       replaces: replaced.flatMap((index) => this.#stored[index]?.ref ?? []),
       expiresMs: useUntilMs,
       tags: this.#options.tags,
@@ -232,16 +261,16 @@ export class Exchange {
       return false;
     }
     const recording = new Recording(writer, origin, {
-      key: this.#key,
+      key,
       url: this.#request.url,
       expectedBytes,
       finishAbandonedBytes: options.finishAbandonedBytes,
     });
-    recordings.add(this.#key, recording);
+    recordings.add(key, recording);
     origin.body.observe(recording);
     this.#flight?.settle({ kind: 'running', head, recording });
     void recording.finished.then(() => {
-      recordings.remove(this.#key, recording);
+      recordings.remove(key, recording);
       this.#endFlight({ kind: 'look-again' });
     });
     return true;
@@ -283,7 +312,7 @@ export class Exchange {
 
   #validateInBackground(stored: StoredResponse, conditional: FieldLines): void {
     this.#engine.background.once(`validate ${stored.ref.sequence} ${this.#key}`, async () => {
-      const received = await this.#send(validationFields(this.#request.fields, conditional), 'separate');
+      const received = await this.#send(backgroundFields(this.#request.fields, conditional), 'separate');
       const verdict = decideValidation(this.#request, stored.head, received, this.#rules, this.#engine.nowMs());
       if (verdict.action === 'freshen') {
         received.origin.body.discard();
@@ -306,6 +335,12 @@ export class Exchange {
     return fields === undefined ? undefined : withFields(this.#request.fields, fields);
   }
 
+  /** A condition on a method that is not safe does not ask for a 304, it forbids the method (RFC 9110 §13.1.2). */
+  #validationFields(conditional: FieldLines): FieldLines | undefined {
+    const mayAsk = ['GET', 'HEAD', 'QUERY'].includes(this.#request.method);
+    return mayAsk ? validationFields(this.#request.fields, conditional) : undefined;
+  }
+
   async #send(fields: FieldLines | undefined, kind: 'own' | 'separate'): Promise<Received> {
     const { beforeForward } = this.#engine.options;
     // Without a hook the client's own request goes out in the turn in which it was made.
@@ -316,6 +351,8 @@ export class Exchange {
   }
 
   async #lookup(): Promise<readonly StoredResponse[]> {
+    const arrived = this.#engine.recordings.arrived(this.#key);
+    if (arrived !== undefined) await arrived;
     const found = await this.#engine.store.lookup(this.#key);
     this.#storeFailed = found === undefined;
     return found ?? [];

@@ -78,14 +78,15 @@ function withStatus(
 
 /** RFC 9211: `hit` if nothing was forwarded for this request, `fwd` if something was. */
 function cacheStatusOf(cache: string, info: CacheInfo, fwdStatus: number | undefined): CacheStatus {
+  const { status, forward, ttlSeconds, stored, reason } = info;
   return {
     cache,
-    hit: info.forward === undefined && (info.status === 'hit' || info.status === 'stale'),
-    ...(info.forward !== undefined && { fwd: info.forward }),
-    ...(fwdStatus !== undefined && { fwdStatus }),
-    ...(info.ttlSeconds !== undefined && { ttl: info.ttlSeconds }),
-    stored: info.stored && info.forward !== undefined,
-    collapsed: info.status === 'collapsed',
-    ...(info.reason !== undefined && { detail: info.reason }),
+    hit: forward === undefined && (status === 'hit' || status === 'stale'),
+    fwd: forward,
+    fwdStatus,
+    ttl: ttlSeconds,
+    stored: stored && forward !== undefined,
+    collapsed: status === 'collapsed',
+    detail: reason,
   };
 }

@@ -2,16 +2,16 @@
 export interface CacheStatus {
   /** Who says it. */
   readonly cache: string;
-  readonly hit?: boolean;
+  readonly hit?: boolean | undefined;
   /** Why the request went to the origin. */
-  readonly fwd?: 'bypass' | 'method' | 'uri-miss' | 'vary-miss' | 'miss' | 'request' | 'stale' | 'partial';
-  readonly fwdStatus?: number;
+  readonly fwd?: 'bypass' | 'method' | 'uri-miss' | 'vary-miss' | 'miss' | 'request' | 'stale' | 'partial' | undefined;
+  readonly fwdStatus?: number | undefined;
   /** Remaining freshness in seconds; negative when stale. */
-  readonly ttl?: number;
-  readonly stored?: boolean;
-  readonly collapsed?: boolean;
-  readonly key?: string;
-  readonly detail?: string;
+  readonly ttl?: number | undefined;
+  readonly stored?: boolean | undefined;
+  readonly collapsed?: boolean | undefined;
+  readonly key?: string | undefined;
+  readonly detail?: string | undefined;
 }
 
 /** For example `offloop; fwd=stale; fwd-status=304; ttl=60`. */

@@ -30,6 +30,8 @@ export interface Freshness {
   /** Remaining freshness in whole seconds; 0 or less when stale. */
   readonly ttlSeconds: number;
   readonly isFresh: boolean;
+  /** The lifetime is the response's or the user's word, not a guess (§4.2.2). */
+  readonly isExplicit: boolean;
   /** Unqualified `no-cache`: no reuse without validation, fresh or not. */
   readonly mustValidate: boolean;
   /** Once stale, nothing but a validation makes it usable (§4.2.4). */
@@ -70,6 +72,7 @@ export function judgeFreshness(response: Judged, rules: Rules, nowMs: number, is
     ageSeconds,
     ttlSeconds: remainingMs > 0 ? Math.ceil(remainingMs / 1000) : Math.floor(remainingMs / 1000) + 0,
     isFresh: remainingMs > 0,
+    isExplicit: !isHeuristic,
     mustValidate: cacheControl.noCache,
     forbidsStale:
       cacheControl.noCache ||

@@ -1,12 +1,23 @@
 import { request as httpRequest } from 'node:http';
 import type { AxiosInstance } from 'axios';
 import type { Got, Method } from 'got';
-import { headersOf, type InterimResponse, type SuiteFetch, SuiteHeaders, SuiteResponse } from './fetch.js';
+import {
+  headersOf,
+  type InterimResponse,
+  type SuiteCacheMode,
+  type SuiteFetch,
+  SuiteHeaders,
+  SuiteResponse,
+} from './fetch.js';
+
+/** How a request of the client says what fetch() says with `cache`; nothing where the client cannot. */
+export type Saying = (mode: SuiteCacheMode | undefined) => object;
 
 /** Every status is an answer to the suite, and redirects are the answer when it says so; all else is as users have it. */
-export function axiosFetch(client: AxiosInstance): SuiteFetch {
+export function axiosFetch(client: AxiosInstance, saying: Saying = () => ({})): SuiteFetch {
   return async (url, init = {}) => {
     const response = await client.request<string>({
+      ...saying(init.cache),
       url,
       method: init.method ?? 'GET',
       headers: headersOf(init),
@@ -22,10 +33,11 @@ export function axiosFetch(client: AxiosInstance): SuiteFetch {
   };
 }
 
-export function gotFetch(client: Got): SuiteFetch {
+export function gotFetch(client: Got, saying: Saying = () => ({})): SuiteFetch {
   return async (url, init = {}) => {
     const interim: InterimResponse[] = [];
     const pending = client(url, {
+      ...saying(init.cache),
       method: methodOf(init.method),
       headers: headersOf(init),
       ...(init.body === undefined ? {} : { body: init.body }),

@@ -1,3 +1,5 @@
+import { setTimeout as pause } from 'node:timers/promises';
+
 /** The part of `fetch` that the suite uses. */
 export type SuiteFetch = (url: string, init?: SuiteInit) => Promise<SuiteResponse>;
 
@@ -101,5 +103,20 @@ export function withTimeLimit(fetch: SuiteFetch, limitMs = 10_000): SuiteFetch {
     } finally {
       clearTimeout(timer);
     }
+  };
+}
+
+/**
+ * Lets a test begin every `gapMs`. All at once would hold up the event loop for longer than responses are fresh in tests, and make the
+ * suite's own pauses mean nothing. A test begins by sending the server what to answer.
+ */
+export function withPace(fetch: SuiteFetch, gapMs: number): SuiteFetch {
+  let begun = 0;
+  return async (url, init) => {
+    if (new URL(url).pathname.startsWith('/config/')) {
+      begun += 1;
+      await pause(begun * gapMs);
+    }
+    return fetch(url, init);
   };
 }

@@ -2,7 +2,7 @@
  * One run of the public suite, in a process of its own: the suite rewrites its test objects.
  *
  *   node dist/test/conformance/run.js --client axios|got|none|<module>#<export> --type private|shared
- *     --store disk|tiered [--id <test>] [--summary]
+ *     --store disk|tiered|memory [--id <test>] [--summary]
  *
  * Prints the results as JSON. A module's export is `(type, directory) => Promise<fetch>`.
  */
@@ -15,6 +15,7 @@ import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { plainFetch } from './clients.js';
 import type { SuiteFetch } from './fetch.js';
+import { openOurs, type StoreName } from './ours.js';
 import { printScore, scoreOf } from './score.js';
 import { startServer } from './server.js';
 import { type CacheType, runSuite, type TestResult } from './suite.js';
@@ -41,15 +42,19 @@ async function run(): Promise<readonly TestResult[]> {
   const directory = await mkdtemp(join(tmpdir(), 'offloop-conformance-'));
   await using server = await startServer();
   try {
-    const fetch = await openFetch(type, directory);
+    if (values.client === 'axios' || values.client === 'got') {
+      const store = oneOf<StoreName>('store', values.store, ['disk', 'tiered', 'memory']);
+      await using ours = await openOurs(values.client, store, type, directory);
+      return await runSuite(ours.fetch, type, server.baseUrl, values.id);
+    }
+    const fetch = values.client === 'none' ? plainFetch() : await openModule(type, directory);
     return await runSuite(fetch, type, server.baseUrl, values.id);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
 }
 
-async function openFetch(type: CacheType, directory: string): Promise<SuiteFetch> {
-  if (values.client === 'none') return plainFetch();
+async function openModule(type: CacheType, directory: string): Promise<SuiteFetch> {
   const [path = '', name = 'default'] = values.client.split('#');
   const module = await import(pathToFileURL(resolve(path)).href);
   return module[name](type, directory);

@@ -1,7 +1,7 @@
 import { getResults, type Outcome, runTests } from 'http-cache-tests/client/runner.mjs';
 import { determineTestResult } from 'http-cache-tests/lib/display.mjs';
 import groups, { type TestCase, type TestGroup } from 'http-cache-tests/tests/index.mjs';
-import { type SuiteFetch, withTimeLimit } from './fetch.js';
+import { type SuiteFetch, withPace, withTimeLimit } from './fetch.js';
 
 export type CacheType = 'private' | 'shared';
 export type Kind = 'required' | 'optimal' | 'check';
@@ -54,8 +54,11 @@ function applies(group: TestGroup, test: TestCase, type: CacheType): boolean {
   return test.cdn_only !== true && (test.browser_skip !== true || isClientOnly(group, test));
 }
 
+/** A run of all takes some seconds longer for it. */
+const paceMs = 12;
+
 /**
- * Runs every test that applies to a cache of this type, all at once. Once per process: the suite keeps its results in
+ * Runs every test that applies to a cache of this type. Once per process: the suite keeps its results in
  * module state and rewrites its own test objects.
  */
 export async function runSuite(
@@ -71,7 +74,7 @@ export async function runSuite(
   );
   // `browser_skip` would drop the client's tests once more inside the runner.
   const selected = applicable.map(({ group, test }) => ({ ...group, tests: [{ ...test, browser_skip: false }] }));
-  await runTests(selected, withTimeLimit(fetch), type === 'private', baseUrl, applicable.length);
+  await runTests(selected, withPace(withTimeLimit(fetch), paceMs), type === 'private', baseUrl, applicable.length);
   const outcomes = getResults();
   return applicable.map(({ group, test }) => resultOf(group, test, outcomes, only === undefined));
 }

@@ -12,6 +12,7 @@ function verdict(rules: Rules, status: number, lines: readonly string[], request
 }
 
 const fresh = 'Cache-Control: max-age=60';
+const guessed = `Last-Modified: ${dateAt(-864_000)}`;
 
 /** Response, request, and what a private and a shared cache do. */
 const table: readonly (readonly [string, number, readonly string[], readonly string[], string, string])[] = [
@@ -34,8 +35,12 @@ const table: readonly (readonly [string, number, readonly string[], readonly str
   ['Vary: *', 200, [fresh, 'Vary: *'], [], 'vary-star', 'vary-star'],
   ['Vary with * in a list', 200, [fresh, 'Vary: a, *'], [], 'vary-star', 'vary-star'],
   ['Vary with * on a second line', 200, [fresh, 'Vary: ', 'Vary: *'], [], 'vary-star', 'vary-star'],
-  ['Set-Cookie', 200, [fresh, 'Set-Cookie: a=b'], [], 'store', 'set-cookie'],
+  ['Set-Cookie', 200, [guessed, 'Set-Cookie: a=b'], [], 'store', 'set-cookie'],
+  ['Set-Cookie, explicitly fresh', 200, [fresh, 'Set-Cookie: a=b'], [], 'store', 'store'],
   ['Set-Cookie, public', 200, [`${fresh}, public`, 'Set-Cookie: a=b'], [], 'store', 'store'],
+  ['Cookie in the request', 200, [guessed], ['Cookie: a=b'], 'store', 'cookie'],
+  ['Cookie in the request, explicitly fresh', 200, [fresh], ['Cookie: a=b'], 'store', 'store'],
+  ['Cookie in the request, public', 200, ['Cache-Control: public', guessed], ['Cookie: a=b'], 'store', 'store'],
   ['partial', 206, [fresh], ['Range: bytes=0-1'], 'partial', 'partial'],
   ['304', 304, [fresh], [], 'status', 'status'],
   ['412', 412, [fresh], [], 'status', 'status'],

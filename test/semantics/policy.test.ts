@@ -109,14 +109,11 @@ test('Age is read as far as it is a number', () => {
   assert.is(judgeFreshness(rawStored(200, ['Age', '8.5x']), privateRules, noon).ageSeconds, 0);
 });
 
-test('Set-Cookie without public is stored, with lifetime 0', () => {
+test('Set-Cookie without public takes an explicit lifetime away', () => {
   const policy = library({ 'cache-control': 'max-age=9', 'set-cookie': 'a=b' });
   assert.equal([policy.storable(), policy.maxAge()], [true, 0]);
-  const response = respond(200, 'Cache-Control: max-age=9', 'Set-Cookie: a=b');
-  assert.equal(decideStorage(get(), exchangeOf(response), sharedRules), {
-    action: 'pass-through',
-    reason: 'set-cookie',
-  });
+  const head = rawStored(200, ['Cache-Control', 'max-age=9', 'Set-Cookie', 'a=b']);
+  assert.is(judgeFreshness(head, sharedRules, noon).ttlSeconds, 9);
 });
 
 test('dates that are none are read: Date.parse takes almost anything', () => {
@@ -162,6 +159,19 @@ test('max-stale is exclusive of its own bound', () => {
   assert.is(library({ 'cache-control': 'max-age=1' }, 3).satisfiesWithoutRevalidation({ ...request, headers }), false);
   const head = stored('Cache-Control: max-age=1', 'ETag: "a"');
   assert.is(decideRequest(get('Cache-Control: max-stale=2'), [head], privateRules, noon + 3000).action, 'reuse');
+});
+
+test('methods other than GET, HEAD and POST are never storable', () => {
+  const query = { ...request, method: 'QUERY' };
+  const policy = new CachePolicy(query, { status: 200, headers: { 'cache-control': 'max-age=9' } });
+  assert.is(policy.storable(), false);
+  const rules = { ...privateRules, methods: ['GET', 'QUERY', 'REPORT'] };
+  const verdict = (method: string, line: string) =>
+    decideStorage({ ...get(), method }, exchangeOf(respond(200, line)), rules).action;
+  assert.is(verdict('QUERY', 'Cache-Control: max-age=9'), 'store');
+  assert.is(verdict('QUERY', 'ETag: "a"'), 'store');
+  assert.is(verdict('REPORT', 'Cache-Control: max-age=9'), 'store');
+  assert.is(verdict('REPORT', 'ETag: "a"'), 'pass-through');
 });
 
 test('invalidation and variants are not its business', () => {

@@ -1,0 +1,95 @@
+import { IncomingMessage } from 'node:http';
+import type { FieldLines, RequestHead, ResponseHead } from '../src/index.js';
+
+/** By Node's own rules for repeated fields. How Node adds one line is not in its types. */
+const addHeaderLine = (
+  IncomingMessage.prototype as unknown as {
+    _addHeaderLine(this: object, name: string, value: string, headers: NodeHeaders): void;
+  }
+)._addHeaderLine;
+
+export type NodeHeaders = Record<string, string | string[]>;
+
+/** Field lines in the shape of `IncomingMessage.headers`. */
+export function nodeHeadersOf(fields: FieldLines): NodeHeaders {
+  const headers: NodeHeaders = {};
+  for (let position = 0; position < fields.length; position += 2) {
+    addHeaderLine.call(headers, fields[position] ?? '', fields[position + 1] ?? '', headers);
+  }
+  return headers;
+}
+
+/** What users read off a response of Node's client, of one that never was. */
+export interface StoredResult {
+  readonly statusCode: number;
+  readonly statusMessage: string;
+  readonly httpVersion: string;
+  readonly headers: NodeHeaders;
+  readonly rawHeaders: readonly string[];
+  readonly responseUrl: string;
+  readonly redirects: readonly string[];
+  readonly complete: boolean;
+}
+
+/** What users read off a request that was made, of one that needed not be. Costs nothing until somebody looks. */
+export class StoredRequest {
+  readonly method: string;
+  readonly #head: RequestHead;
+  readonly #response: ResponseHead;
+  readonly #headers: NodeHeaders;
+  #url: URL | undefined;
+
+  constructor(request: RequestHead, response: ResponseHead, headers: NodeHeaders) {
+    this.method = request.method;
+    this.#head = request;
+    this.#response = response;
+    this.#headers = headers;
+  }
+
+  get protocol(): string {
+    return this.#parsed.protocol;
+  }
+
+  get host(): string {
+    return this.#parsed.hostname;
+  }
+
+  get path(): string {
+    return this.#parsed.pathname + this.#parsed.search;
+  }
+
+  get res(): StoredResult {
+    const { status, statusText, httpVersion, fields } = this.#response;
+    return {
+      statusCode: status,
+      statusMessage: statusText,
+      httpVersion,
+      headers: this.#headers,
+      rawHeaders: fields,
+      responseUrl: this.#head.url,
+      redirects: [],
+      complete: true,
+    };
+  }
+
+  getHeader(name: string): string | string[] | undefined {
+    return this.getHeaders()[name.toLowerCase()];
+  }
+
+  getHeaders(): NodeHeaders {
+    return nodeHeadersOf(this.#head.fields);
+  }
+
+  getHeaderNames(): string[] {
+    return Object.keys(this.getHeaders());
+  }
+
+  hasHeader(name: string): boolean {
+    return this.getHeader(name) !== undefined;
+  }
+
+  get #parsed(): URL {
+    this.#url ??= new URL(this.#head.url);
+    return this.#url;
+  }
+}
