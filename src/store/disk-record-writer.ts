@@ -129,7 +129,8 @@ export class RecordWriter {
       recordBytes += header.recordBytes;
       costBytes += recordCostOf(header.recordBytes);
     }
-    const leaving = [...alsoLeaving, ...headers.map(({ replaces }) => replaces)];
+    const leaving = [...alsoLeaving];
+    for (const { replaces } of headers) if (replaces > 0) leaving.push(replaces);
     for (const sequence of leaving) this.#leaving.add(sequence);
     this.#space.reserve(costBytes);
     this.#makeRoom();
