@@ -92,12 +92,16 @@ export class RecordWriter {
       return Promise.resolve(failed(`a head of ${headBytes} bytes is too large`, 'too-large'));
     }
     const { place, blockShift, bodyBytes } = record.header;
+    const recordBytes = recordBytesOf(headBytes, bodyBytes, blockShift, place);
+    if (recordBytes + record.removes.length * recordHeaderBytes > this.#queue.maxAppendBytes) {
+      return Promise.resolve(failed(`a body of ${bodyBytes} bytes is too large`, 'too-large'));
+    }
     const sequence = this.#nextSequence();
     const header = headerWith({
       ...record.header,
       sequence,
       headBytes,
-      recordBytes: recordBytesOf(headBytes, bodyBytes, blockShift, place),
+      recordBytes,
       hostHash: filterHashOf(hostOfUrl(record.head.url)),
       tagBits: tagBitsOf(record.tags),
     });
