@@ -63,7 +63,7 @@ export const misses: readonly Miss[] = [
     id: 'conditional-lm-fresh-no-lm',
     reason:
       'Without Last-Modified, the Date of the stored response stands in for it (RFC 9111 §4.3.2), and it is later than the date in ' +
-      "If-Modified-Since: a 304 would confirm a copy that may be older. The user gets the stored 200, without asking the origin.",
+      'If-Modified-Since: a 304 would confirm a copy that may be older. The user gets the stored 200, without asking the origin.',
   },
   { id: 'partial-store-partial-reuse-partial', reason: partIsNotStored },
   { id: 'partial-store-partial-reuse-partial-byterange', reason: partIsNotStored },
