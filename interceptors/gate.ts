@@ -1,14 +1,16 @@
 import http, { type Agent, type ClientRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import https from 'node:https';
-import type {
-  Cache,
-  CacheInfo,
-  RequestOptions as CacheRequestOptions,
-  FieldLines,
-  OriginResponse,
-  Presented,
+import {
+  bodyHashOf,
+  type Cache,
+  type CacheInfo,
+  type RequestOptions as CacheRequestOptions,
+  type FieldLines,
+  type OriginResponse,
+  type Presented,
 } from '../src/index.js';
 import { Guard } from './guard.js';
+import { holdBody } from './held-body.js';
 import { addFields, answerOf, fieldLinesOf, hasBody, headersOf, originResponseOf, setFields } from './origin.js';
 import { StoredMessage } from './stored-message.js';
 
@@ -52,6 +54,7 @@ class Hop {
   readonly #guard: Guard;
   #origin: OriginResponse | undefined;
   #heldEnd: unknown[] | undefined;
+  #content: Uint8Array | undefined;
   #isHeld = true;
 
   constructor(request: ClientRequest, options: RequestOptions, real: Agent, carry: () => void, gate: GateOptions) {
@@ -69,6 +72,17 @@ class Hop {
   start(): void {
     const presented = presentedOf(this.#request, this.#options);
     this.#gate.onPresented?.(presented);
+    if (this.#gate.cache.isBodyInKey(presented, this.#gate.options)) void this.#askWithBody(presented);
+    else this.#ask(presented);
+  }
+
+  async #askWithBody(presented: Presented): Promise<void> {
+    this.#content = await holdBody(this.#request);
+    const bodyHash = this.#content && (await bodyHashOf(presented.request, this.#content));
+    this.#ask(bodyHash === undefined ? presented : { ...presented, bodyHash });
+  }
+
+  #ask(presented: Presented): void {
     const answer = this.#gate.cache.exchange(
       presented,
       (fields, kind) => (kind === 'own' ? this.#forward(fields) : this.#forwardApart(presented, fields)),
@@ -116,6 +130,7 @@ class Hop {
     if (!this.#isHeld) return false;
     this.#isHeld = false;
     Reflect.deleteProperty(this.#request, 'end');
+    Reflect.deleteProperty(this.#request, 'write');
     Reflect.deleteProperty(this.#request, 'destroy');
     return true;
   }
@@ -134,7 +149,7 @@ class Hop {
     const send = presented.request.url.startsWith('https:') ? https.request : http.request;
     const headers = headersOf(fields);
     const { signal: _, ...options } = this.#options;
-    return answerOf(send({ ...options, agent: this.#real, headers }));
+    return answerOf(send({ ...options, agent: this.#real, headers }), this.#content);
   }
 }
 
@@ -153,7 +168,7 @@ export function presentedOf(request: ClientRequest, options: RequestOptions): Pr
   const via = viaOf(request, options, host);
   return {
     request: { method: request.method, url, fields },
-    hasBody: hasBody(fields),
+    hasBody: hasBody(request.method, fields),
     ...(via !== undefined && { via }),
   };
 }

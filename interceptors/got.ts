@@ -1,6 +1,7 @@
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import type { BeforeRequestHook, ExtendOptions, RequestFunction } from 'got';
 import {
+  bodyHashOf,
   type Cache,
   CacheError,
   type CacheInfo,
@@ -16,6 +17,7 @@ import {
 import { Guard } from './guard.js';
 import { addFields, answerOf, fieldLinesOf, fieldOf, hasBody, headersOf, originResponseOf } from './origin.js';
 import { StoredMessage } from './stored-message.js';
+import { addTimings } from './stored-timings.js';
 
 type GotOptions = Parameters<BeforeRequestHook>[0];
 type NativeOptions = Parameters<RequestFunction>[1];
@@ -62,6 +64,7 @@ class GotHop {
   readonly #url: URL;
   readonly #native: NativeOptions;
   readonly #gotOptions: GotOptions;
+  readonly #startMs = Date.now();
   #resolve: (result: GotResult) => void = () => undefined;
   #reject: (error: unknown) => void = () => undefined;
   #guard: Guard | undefined;
@@ -81,18 +84,26 @@ class GotHop {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    const presented = presentedOf(url, native);
-    const forward: Forward = (fields, kind) =>
-      kind === 'own' ? this.#forward(fields) : this.#forwardApart(fields ?? presented.request.fields);
-    cache.exchange(presented, forward, choice).then(
+    this.#ask(cache, presentedOf(url, native, gotOptions.body !== undefined), choice).then(
       (response) => this.#answer(response),
       (error: unknown) => this.#fail(error),
     );
   }
 
+  async #ask(cache: Cache, presented: Presented, choice: false | RequestOptions | undefined): Promise<CacheResponse> {
+    const { request } = presented;
+    const forward: Forward = (fields, kind) =>
+      kind === 'own' ? this.#forward(fields) : this.#forwardApart(fields ?? request.fields);
+    const content = contentOf(this.#gotOptions.body);
+    if (content === undefined || !cache.isBodyInKey(presented, choice))
+      return cache.exchange(presented, forward, choice);
+    return cache.exchange({ ...presented, bodyHash: await bodyHashOf(request, content) }, forward, choice);
+  }
+
   #answer({ head, body, info }: CacheResponse): void {
     if (body.from === 'cache') {
       const message = new StoredMessage({ head, body, info }, body);
+      addTimings(message, this.#startMs, this.#url.protocol === 'https:');
       if (this.#guard === undefined) this.#resolve(message);
       else this.#guard.substitute(message);
       return;
@@ -124,7 +135,7 @@ class GotHop {
   }
 
   async #forwardApart(fields: FieldLines): Promise<OriginResponse> {
-    return answerOf(await this.#issue(headersOf(fields)));
+    return answerOf(await this.#issue(headersOf(fields)), contentOf(this.#gotOptions.body));
   }
 
   async #issue(headers: NativeOptions['headers']): Promise<ClientRequest> {
@@ -139,6 +150,12 @@ class GotHop {
   }
 }
 
+/** got has made bytes or text of JSON and forms by now; all else is a stream. */
+function contentOf(body: GotOptions['body']): Uint8Array | undefined {
+  if (typeof body === 'string') return Buffer.from(body);
+  return body instanceof Uint8Array ? body : undefined;
+}
+
 /** As got itself tells them from responses. */
 const isClientRequest = (value: unknown): value is ClientRequest =>
   typeof value === 'object' &&
@@ -147,7 +164,7 @@ const isClientRequest = (value: unknown): value is ClientRequest =>
   'writableEnded' in value &&
   value.writable === true;
 
-function presentedOf(url: URL, native: NativeOptions): Presented {
+function presentedOf(url: URL, native: NativeOptions, hasContent: boolean): Presented {
   const fields = fieldLinesOf(native.headers ?? {});
   const host = fieldOf(fields, 'host');
   const socketPath = 'socketPath' in native && typeof native.socketPath === 'string' ? native.socketPath : undefined;
@@ -163,7 +180,7 @@ function presentedOf(url: URL, native: NativeOptions): Presented {
       url: isElsewhere && via === url.host ? target.replace(url.host, host) : target,
       fields,
     },
-    hasBody: hasBody(fields),
+    hasBody: hasContent || hasBody(native.method ?? 'GET', fields),
     ...(via !== undefined && { via }),
   };
 }

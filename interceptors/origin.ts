@@ -43,12 +43,13 @@ export function headersOf(fields: FieldLines): Record<string, string | string[]>
   );
 }
 
-/** Sends a request that has no content, and resolves to its answer. */
-export function answerOf(request: ClientRequest): Promise<OriginResponse> {
+/** Sends a request with this content, if any, and resolves to its answer. */
+export function answerOf(request: ClientRequest, content: Uint8Array | undefined): Promise<OriginResponse> {
   return new Promise((resolve, reject) => {
     request.on('response', (response) => resolve(originResponseOf(response)));
     request.on('error', reject);
-    request.end();
+    if (content === undefined) request.end();
+    else request.end(content);
   });
 }
 
@@ -60,12 +61,17 @@ export function fieldOf(fields: FieldLines, lowerName: string): string | undefin
   return undefined;
 }
 
-export function hasBody(fields: FieldLines): boolean {
+/** Methods that Node sends without content unless a field says that there is some. */
+const bareMethods = ['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE', 'CONNECT'];
+
+/** May there be content? What is written piece by piece is told by no field before the head is rendered. */
+export function hasBody(method: string, fields: FieldLines): boolean {
   for (let position = 0; position < fields.length; position += 2) {
     const name = fields[position]?.toLowerCase();
-    if (name === 'transfer-encoding' || (name === 'content-length' && fields[position + 1] !== '0')) return true;
+    if (name === 'transfer-encoding') return true;
+    if (name === 'content-length') return fields[position + 1] !== '0';
   }
-  return false;
+  return !bareMethods.includes(method);
 }
 
 /** Gives a request that is not sent yet other fields. What was rendered already cannot be changed. */

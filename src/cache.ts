@@ -52,6 +52,14 @@ export class Cache implements AsyncDisposable {
     return this.#engine.reuse(presented, this.#optionsFor(presented, choice));
   }
 
+  /**
+   * Is the request's content part of its key? Then `exchange` and `reuse` want `bodyHash`, from `bodyHashOf`; without it they leave
+   * the request alone.
+   */
+  isBodyInKey(presented: Presented, choice?: CacheChoice): boolean {
+    return presented.hasBody && this.#engine.isBodyInKey(presented, this.#optionsFor(presented, choice));
+  }
+
   /** Makes what the selector covers unusable, durably. Resolves to how many stored responses that were. */
   invalidate(selector: Selector): Promise<number> {
     return this.#store.invalidate(selector);

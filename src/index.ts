@@ -1,5 +1,6 @@
 export { Cache, type CacheChoice, checkChoice, layChoices } from './cache.js';
 export type { CacheEvents } from './diagnostics.js';
+export { bodyHashOf } from './engine/body-hash.js';
 export type { CacheInfo, CacheResponse, Forward, OriginResponse, Presented } from './engine/messages.js';
 export { type BodySink, Tap } from './engine/tap.js';
 export { CacheError, type CacheErrorCode, isCacheError } from './errors.js';
@@ -21,3 +22,5 @@ export type {
   StoreStats,
   UpdateOptions,
 } from './store/contract.js';
+export { createMemoryStore, type MemoryStore, type MemoryStoreOptions } from './store/memory-store.js';
+export { createTieredStore, type TieredStoreOptions } from './store/tiered-store.js';

@@ -81,11 +81,13 @@ export class DiskIndex {
   readonly #bodyFiles = new Map<number, BodyFile>();
   #freed: BodyFile[] = [];
 
-  constructor(parts?: IndexParts) {
-    this.#table = parts?.table ?? new Uint32Array(2048);
-    this.#hash = parts?.hash ?? new Uint32Array(4 * 1024);
-    this.#sequence = parts?.sequence ?? new Float64Array(1024);
-    this.#columns = parts?.columns ?? new Uint32Array(words * 1024);
+  /** Of `parts` that came from another thread, or empty with room for so many responses. */
+  constructor(parts?: IndexParts, slots = 0) {
+    const room = Math.max(1024, slots);
+    this.#table = parts?.table ?? new Uint32Array(2 ** Math.ceil(Math.log2(2 * room)));
+    this.#hash = parts?.hash ?? new Uint32Array(4 * room);
+    this.#sequence = parts?.sequence ?? new Float64Array(room);
+    this.#columns = parts?.columns ?? new Uint32Array(words * room);
     if (parts === undefined) return;
     this.#used = parts.used;
     this.#count = parts.count;
@@ -131,11 +133,11 @@ export class DiskIndex {
   }
 
   /** A small number for a segment, the same as long as this index lives. */
-  ordinalOf(name: SegmentName): number {
-    const key = `${name.writer}-${name.number}`;
+  ordinalOf({ writer, number }: SegmentName): number {
+    const key = `${writer}-${number}`;
     const known = this.#ordinals.get(key);
     if (known !== undefined) return known;
-    const ordinal = this.#segments.push(name) - 1;
+    const ordinal = this.#segments.push({ writer, number }) - 1;
     this.#live.push(0);
     this.#ordinals.set(key, ordinal);
     return ordinal;

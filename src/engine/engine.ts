@@ -85,6 +85,10 @@ export class Engine implements EngineParts {
     return options.methods.includes(method) || (method === 'HEAD' && options.methods.includes('GET'));
   }
 
+  isBodyInKey({ request }: Presented, options: CompleteRequestOptions): boolean {
+    return options.mode !== 'no-store' && this.isMethodStored(request.method, options);
+  }
+
   /**
    * What tells users apart: in a private cache every one of them has a cache of its own (RFC 9111 §3). So it is where the rules are
    * ignored that would keep one user's answers from another in a shared one.

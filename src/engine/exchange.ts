@@ -16,7 +16,7 @@ import type {
   StorageDecision,
 } from '../semantics/decisions.js';
 import { present } from '../semantics/present.js';
-import { validationFields } from '../semantics/validators.js';
+import { backgroundFields, validationFields } from '../semantics/validators.js';
 import { variantsReplacedBy } from '../semantics/variants.js';
 import type { StoredResponse } from '../store/contract.js';
 import type { EngineParts } from './engine.js';
@@ -119,8 +119,13 @@ export class Exchange {
     }
   }
 
-  #reuse(decision: Extract<RequestDecision, { action: 'reuse' }>): CacheResponse {
-    const stored = this.#storedAt(decision.index);
+  #reuse(decision: Extract<RequestDecision, { action: 'reuse' }>): CacheResponse | Promise<CacheResponse> {
+    const { index, background } = decision;
+    const stored = this.#storedAt(index);
+    // A request with content can be sent only once: by its client, now.
+    if (background !== false && this.#presented.hasBody) {
+      return this.#validate({ action: 'validate', index, conditional: background.conditional, reason: 'stale' });
+    }
     if (decision.background !== false) this.#validateInBackground(stored, decision.background.conditional);
     const status = decision.isStale ? 'stale' : 'hit';
     publish(status, { request: this.#request, key: this.#key });
@@ -146,7 +151,7 @@ export class Exchange {
     let received: Received | undefined;
     let failure: unknown;
     try {
-      received = await this.#send(validationFields(this.#request.fields, decision.conditional), 'own');
+      received = await this.#send(this.#validationFields(decision.conditional), 'own');
     } catch (error) {
       failure = error;
     }
@@ -307,7 +312,7 @@ export class Exchange {
 
   #validateInBackground(stored: StoredResponse, conditional: FieldLines): void {
     this.#engine.background.once(`validate ${stored.ref.sequence} ${this.#key}`, async () => {
-      const received = await this.#send(validationFields(this.#request.fields, conditional), 'separate');
+      const received = await this.#send(backgroundFields(this.#request.fields, conditional), 'separate');
       const verdict = decideValidation(this.#request, stored.head, received, this.#rules, this.#engine.nowMs());
       if (verdict.action === 'freshen') {
         received.origin.body.discard();
@@ -328,6 +333,12 @@ export class Exchange {
 
   #withFields(fields: FieldLines | undefined): FieldLines | undefined {
     return fields === undefined ? undefined : withFields(this.#request.fields, fields);
+  }
+
+  /** A condition on a method that is not safe does not ask for a 304, it forbids the method (RFC 9110 §13.1.2). */
+  #validationFields(conditional: FieldLines): FieldLines | undefined {
+    const mayAsk = ['GET', 'HEAD', 'QUERY'].includes(this.#request.method);
+    return mayAsk ? validationFields(this.#request.fields, conditional) : undefined;
   }
 
   async #send(fields: FieldLines | undefined, kind: 'own' | 'separate'): Promise<Received> {

@@ -54,6 +54,11 @@ export class ResumingBody extends Readable {
     if (!this.push(skipped === 0 ? chunk : chunk.subarray(skipped))) source.pause();
   }
 
+  #mayGoOn(head: ResponseHead): boolean {
+    if (isSameRepresentation(this.#head, head)) return true;
+    return this.#delivered === 0 && isSameShape(this.#head, head);
+  }
+
   async #resume(cause: Error): Promise<void> {
     if (this.#attemptsLeft === 0) {
       this.destroy(cause);
@@ -63,7 +68,7 @@ export class ResumingBody extends Readable {
     try {
       const { head, body } = await this.#again();
       const source = body.from === 'origin' ? body.tap.stream : body.open();
-      if (this.destroyed || !isSameRepresentation(this.#head, head)) {
+      if (this.destroyed || !this.#mayGoOn(head)) {
         source.on('error', () => undefined);
         source.destroy();
         this.destroy(cause);
@@ -86,4 +91,13 @@ function isSameRepresentation(one: ResponseHead, other: ResponseHead): boolean {
   const etag = fieldValueOf(one.fields, 'etag');
   if (etag !== undefined) return !isWeak(etag) && same('etag');
   return fieldValueOf(one.fields, 'last-modified') !== undefined && same('last-modified') && same('content-length');
+}
+
+/** Nothing tells two answers apart, and a reader that has had no byte of the one may have the other. */
+function isSameShape(one: ResponseHead, other: ResponseHead): boolean {
+  const names = ['etag', 'last-modified', 'content-length', 'content-type', 'content-encoding'];
+  return (
+    one.status === other.status &&
+    names.every((name) => fieldValueOf(one.fields, name) === fieldValueOf(other.fields, name))
+  );
 }
