@@ -123,6 +123,7 @@ async function askThroughGate(
   const gate = {
     cache,
     options: choice,
+    timeoutMs: Number(config.timeout) || 0,
     onAnswer: (answer: CacheInfo) => {
       info = answer;
     },
