@@ -54,6 +54,11 @@ export class Engine implements EngineParts {
     return new Exchange(this, presented, neverForward, options).reuse();
   }
 
+  /** Answers in place of an origin that did not; `undefined` if nothing may. */
+  standIn(presented: Presented, options: CompleteRequestOptions): Promise<CacheResponse | undefined> {
+    return new Exchange(this, presented, neverForward, options).standIn();
+  }
+
   /** Waits for everything that is still being stored or validated in the background. */
   async settle(): Promise<void> {
     await this.background.settled();
@@ -75,7 +80,7 @@ export class Engine implements EngineParts {
       method: request.method,
       url: options.key ?? request.url,
       namespace: via === undefined ? options.namespace : `${options.namespace}@${via}`,
-      credentials: this.#credentialsOf(request.fields),
+      credentials: this.#credentialsOf(request.fields, options),
       bodyHash,
       ignoreParams: options.ignoreParams,
     });
@@ -89,9 +94,12 @@ export class Engine implements EngineParts {
     return options.mode !== 'no-store' && this.isMethodStored(request.method, options);
   }
 
-  /** What tells users apart: every one of them has a private cache of its own (RFC 9111 §3). */
-  #credentialsOf(fields: FieldLines): string | undefined {
-    if (this.options.shared) return undefined;
+  /**
+   * What tells users apart: in a private cache every one of them has a cache of its own (RFC 9111 §3). So it is where the rules are
+   * ignored that would keep one user's answers from another in a shared one.
+   */
+  #credentialsOf(fields: FieldLines, options: CompleteRequestOptions): string | undefined {
+    if (this.options.shared && options.mode !== 'ignore-rules') return undefined;
     const values = this.options.credentialFields.map((name) => fieldValueOf(fields, name) ?? null);
     return values.every((value) => value === null) ? undefined : JSON.stringify(values);
   }

@@ -14,6 +14,7 @@ import type {
   RequestDecision,
   Rules,
   StorageDecision,
+  ValidationDecision,
 } from '../semantics/decisions.js';
 import { present } from '../semantics/present.js';
 import { validationFields } from '../semantics/validators.js';
@@ -99,6 +100,19 @@ export class Exchange {
     }
   }
 
+  /** The answer where the origin gave none. */
+  async standIn(): Promise<CacheResponse | undefined> {
+    if (!this.#mayUseStore()) return undefined;
+    this.#stored = await this.#lookup();
+    const decision = this.#decide();
+    if (decision.action === 'reuse') return this.#perform({ ...decision, background: false });
+    if (decision.action !== 'validate') return undefined;
+    const stored = this.#storedAt(decision.index);
+    const verdict = decideValidation(this.#request, stored.head, undefined, this.#rules, this.#engine.nowMs());
+    if (verdict.action !== 'reuse-stale') return undefined;
+    return this.#respondStale(stored, verdict, decision.reason, undefined);
+  }
+
   #perform(decision: RequestDecision): Promise<CacheResponse> | CacheResponse {
     switch (decision.action) {
       case 'reuse':
@@ -164,17 +178,7 @@ export class Exchange {
       case 'reuse-stale':
         received?.origin.body.discard();
         this.#endFlight({ kind: 'look-again' });
-        publish('stale', { request: this.#request, key: this.#key });
-        return this.#respondStored(stored, stored.head, verdict.ageSeconds, {
-          status: 'stale',
-          forward: decision.reason,
-          reason: received === undefined ? 'origin-unreachable' : `origin-${received.response.status}`,
-          stored: true,
-          key: this.#key,
-          tier: stored.tier,
-          ageSeconds: verdict.ageSeconds,
-          ttlSeconds: verdict.ttlSeconds,
-        });
+        return this.#respondStale(stored, verdict, decision.reason, received?.response.status);
       case 'refetch':
         received?.origin.body.discard();
         await this.#engine.store.remove(stored.ref);
@@ -187,6 +191,26 @@ export class Exchange {
       default:
         return assertNever(verdict);
     }
+  }
+
+  /** A stale response in place of an error (RFC 5861 §4). */
+  #respondStale(
+    stored: StoredResponse,
+    verdict: Extract<ValidationDecision, { action: 'reuse-stale' }>,
+    forward: ForwardReason,
+    originStatus: number | undefined,
+  ): CacheResponse {
+    publish('stale', { request: this.#request, key: this.#key });
+    return this.#respondStored(stored, stored.head, verdict.ageSeconds, {
+      status: 'stale',
+      forward,
+      reason: originStatus === undefined ? 'origin-unreachable' : `origin-${originStatus}`,
+      stored: true,
+      key: this.#key,
+      tier: stored.tier,
+      ageSeconds: verdict.ageSeconds,
+      ttlSeconds: verdict.ttlSeconds,
+    });
   }
 
   /** The origin's answer: handed on, and stored along the way if it may be. */

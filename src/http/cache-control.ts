@@ -9,9 +9,9 @@ export interface CacheControl {
   /** Unqualified. */
   noCache: boolean;
   /** Qualified `no-cache="…"`: field names in lower case. */
-  noCacheFields: string[];
+  noCacheFields: readonly string[];
   private: boolean;
-  privateFields: string[];
+  privateFields: readonly string[];
   public: boolean;
   mustRevalidate: boolean;
   proxyRevalidate: boolean;
@@ -27,13 +27,15 @@ export interface CacheControl {
   maxStale: number | undefined;
 }
 
+const noNames: readonly string[] = [];
+
 export function emptyCacheControl(): CacheControl {
   return {
     noStore: false,
     noCache: false,
-    noCacheFields: [],
+    noCacheFields: noNames,
     private: false,
-    privateFields: [],
+    privateFields: noNames,
     public: false,
     mustRevalidate: false,
     proxyRevalidate: false,
@@ -113,15 +115,15 @@ export function setDirective(directives: CacheControl, lowerName: string, argume
       directives.minFresh = Math.max(directives.minFresh ?? 0, secondsOf(argument) ?? maxDeltaSeconds);
       break;
     case 'no-cache': {
-      const names = fieldNamesOf(argument);
+      const names = moreFieldNames(directives.noCacheFields, argument);
       if (names === undefined) directives.noCache = true;
-      else directives.noCacheFields.push(...names);
+      else directives.noCacheFields = names;
       break;
     }
     case 'private': {
-      const names = fieldNamesOf(argument);
+      const names = moreFieldNames(directives.privateFields, argument);
       if (names === undefined) directives.private = true;
-      else directives.privateFields.push(...names);
+      else directives.privateFields = names;
       break;
     }
     case 'no-store':
@@ -160,13 +162,13 @@ function secondsOf(argument: Argument): number | undefined {
 const maxFieldNames = 64;
 const fieldName = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 
-/** The listed names; `undefined` for the unqualified form, which is also how a list that makes no sense is read. */
-function fieldNamesOf(argument: Argument): string[] | undefined {
+/** With the listed names; `undefined` for the unqualified form, which is also how what makes no sense is read. */
+function moreFieldNames(before: readonly string[], argument: Argument): readonly string[] | undefined {
   if (argument.kind !== 'token' && argument.kind !== 'quoted') return undefined;
-  const names = argument.text.toLowerCase().split(',', maxFieldNames + 1);
-  const trimmed = names.map((name) => name.trim()).filter((name) => name !== '');
-  if (trimmed.length === 0 || names.length > maxFieldNames) return undefined;
-  return trimmed.every((name) => fieldName.test(name)) ? trimmed : undefined;
+  const listed = argument.text.toLowerCase().split(',', maxFieldNames + 1);
+  const names = listed.map((name) => name.trim()).filter((name) => name !== '');
+  if (names.length === 0 || before.length + listed.length > maxFieldNames) return undefined;
+  return names.every((name) => fieldName.test(name)) ? before.concat(names) : undefined;
 }
 
 function readQuoted(text: string, start: number): { readonly text: string; readonly end: number } | undefined {

@@ -33,8 +33,14 @@ export function fieldValueOf(fields: FieldLines, lowerName: string): string | un
  * is for the caller to take as invalid.
  */
 export function singletonOf(fields: FieldLines, lowerName: string): string | null | undefined {
-  const [first, ...others] = fieldValuesOf(fields, lowerName);
-  return first !== undefined && others.some((other) => other.trim() !== first.trim()) ? null : first;
+  let value: string | undefined;
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    if (!isNamed(fields[i] ?? '', lowerName)) continue;
+    const line = (fields[i + 1] ?? '').trim();
+    if (value !== undefined && line !== value) return null;
+    value = line;
+  }
+  return value;
 }
 
 export function hasField(fields: FieldLines, lowerName: string): boolean {
@@ -66,9 +72,12 @@ export function withFields(fields: FieldLines, changes: FieldLines): string[] {
 /** The members of a comma-separated list without empty ones (RFC 9110 §5.6.1). Not for lists with quoted strings. */
 export function listOf(value: string): string[] {
   const members: string[] = [];
-  for (const part of value.split(',')) {
-    const member = part.trim();
+  for (let start = 0; start <= value.length; ) {
+    const comma = value.indexOf(',', start);
+    const end = comma === -1 ? value.length : comma;
+    const member = value.slice(start, end).trim();
     if (member !== '') members.push(member);
+    start = end + 1;
   }
   return members;
 }
@@ -115,6 +124,9 @@ const endToEndNames: ReadonlySet<string> = new Set([
 
 /** Without the fields that are for one connection only, those that `Connection` names among them. */
 export function withoutHopByHop(fields: FieldLines): string[] {
-  const named = new Set(listOf((fieldValueOf(fields, 'connection') ?? '').toLowerCase()));
-  return withoutFields(fields, (name) => hopByHopNames.has(name) || (named.has(name) && !endToEndNames.has(name)));
+  const options = fieldValueOf(fields, 'connection')?.toLowerCase();
+  // Nearly every response says just this.
+  const names = options === undefined || options === 'keep-alive' || options === 'close' ? [] : listOf(options);
+  const named = new Set(names.filter((name) => !endToEndNames.has(name)));
+  return withoutFields(fields, (name) => hopByHopNames.has(name) || named.has(name));
 }

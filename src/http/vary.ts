@@ -85,14 +85,14 @@ export function normaliseSelecting(lowerName: string, value: string): string {
 
 function weighted(value: string): string {
   if (value.includes('"')) return value.trim();
-  if (!value.includes(',')) return withWeight(value.trim());
   const members = listOf(value);
-  for (const [i, member] of members.entries()) members[i] = withWeight(member);
+  if (value.includes(';') || value.includes('/')) {
+    for (const [i, member] of members.entries()) members[i] = withWeight(member);
+  }
   return members.sort().join(',');
 }
 
 function withWeight(member: string): string {
-  if (!member.includes(';')) return member.toLowerCase();
   const [name = '', ...parameters] = member.split(';').map((part) => part.trim());
   return [name.toLowerCase(), ...parameters.map(plainWeight).filter((part) => part !== '')].join(';');
 }

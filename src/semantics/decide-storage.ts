@@ -36,7 +36,7 @@ export function decideStorage(request: RequestHead, exchange: Exchange, rules: R
     ? isUnderstood(response.status)
       ? undefined
       : 'status'
-    : refusalOf(freshness, response.fields, response.status, vary, isAuthorized, rules);
+    : refusalOf(request, freshness, response.fields, response.status, vary, rules);
   if (refusal !== undefined) return passThrough(refusal);
 
   const useUntilMs = ignoresRules
@@ -76,11 +76,11 @@ function resolve(reference: string, base: string): string | undefined {
 }
 
 function refusalOf(
+  request: RequestHead,
   freshness: Freshness,
   fields: FieldLines,
   status: number,
   vary: readonly string[] | '*',
-  isAuthorized: boolean,
   rules: Rules,
 ): StorageRefusal | undefined {
   const { cacheControl } = freshness;
@@ -89,9 +89,13 @@ function refusalOf(
   if (rules.shared) {
     if (cacheControl.private) return 'private';
     const isShareable = cacheControl.public || cacheControl.sMaxage !== undefined;
+    const isAuthorized = hasField(request.fields, 'authorization');
     if (isAuthorized && !isShareable && !cacheControl.mustRevalidate) return 'authorization';
     // Who says how long it is fresh has thought of caches (§7.3); who says nothing may mean one user.
-    if (!cacheControl.public && !freshness.isExplicit && hasField(fields, 'set-cookie')) return 'set-cookie';
+    if (!cacheControl.public && !freshness.isExplicit) {
+      if (hasField(fields, 'set-cookie')) return 'set-cookie';
+      if (hasField(request.fields, 'cookie')) return 'cookie';
+    }
   }
   if (vary === '*') return 'vary-star';
   return freshness.isStorable ? undefined : 'not-explicit';

@@ -93,6 +93,7 @@ export type StorageRefusal =
   | 'authorization'
   | 'vary-star'
   | 'set-cookie'
+  | 'cookie'
   | 'partial'
   | 'not-explicit'
   | 'no-use';

@@ -109,5 +109,5 @@ export function hasOriginPrecondition(fields: FieldLines): boolean {
 
 /** A validator's value, if there is one, its lines agree and it may be sent back. */
 export function validatorOf(fields: FieldLines, lowerName: 'etag' | 'last-modified'): string | undefined {
-  return singletonOf(fields, lowerName)?.trim() || undefined;
+  return singletonOf(fields, lowerName) || undefined;
 }

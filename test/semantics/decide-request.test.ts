@@ -56,6 +56,14 @@ const table: readonly (readonly [string, readonly string[], number, readonly str
     'validate stale',
     'validate stale',
   ],
+  [
+    'Age, first of two lines',
+    ['Cache-Control: max-age=9', 'Age: 8', 'Age: 0', tagged],
+    1,
+    [],
+    'validate stale',
+    'validate stale',
+  ],
   ['Age, invalid', ['Cache-Control: max-age=9', 'Age: 8.5', tagged], 1, [], 'reuse', 'reuse'],
   ['Age, absurd', ['Cache-Control: max-age=9', 'Age: 99999999999', tagged], 1, [], 'validate stale', 'validate stale'],
   ['max-age, absurd', ['Cache-Control: max-age=99999999999999999999'], 1, [], 'reuse', 'reuse'],
@@ -258,7 +266,8 @@ test('the time that the response was on its way counts', () => {
 
 test('milliseconds on the way do not make max-age=1 stale on arrival', () => {
   const head = { ...stored('Cache-Control: max-age=1'), requestTimeMs: noon + 986, responseTimeMs: noon + 999 };
-  assert.is(after(0.999, head), 'reuse');
+  // Date says noon, so the response seems to be 999 ms old: it may have been made at any moment of that second.
+  assert.is(after(1.5, head), 'reuse');
 });
 
 test('tells age, remaining freshness and the rest of the window', () => {
@@ -313,6 +322,14 @@ test('selecting fields decide, however they are written', () => {
   const without = store(vary, privateRules, get());
   assert.is(after(1, without), 'reuse');
   assert.is(after(1, without, ['X:']), 'vary-miss');
+});
+
+test('what should never have been stored is not reused, stale or fresh', () => {
+  for (const window of ['max-age=60', 'stale-while-revalidate=60']) {
+    const head = rawStored(200, ['Cache-Control', `no-store, ${window}`, 'ETag', '"a"']);
+    assert.is(after(1, head), 'validate stale', window);
+    assert.is(after(1, head, ['Cache-Control: max-stale']), 'validate stale', window);
+  }
 });
 
 test('Vary with * never answers, however it came to be stored', () => {

@@ -161,6 +161,19 @@ test('max-stale is exclusive of its own bound', () => {
   assert.is(decideRequest(get('Cache-Control: max-stale=2'), [head], privateRules, noon + 3000).action, 'reuse');
 });
 
+test('methods other than GET, HEAD and POST are never storable', () => {
+  const query = { ...request, method: 'QUERY' };
+  const policy = new CachePolicy(query, { status: 200, headers: { 'cache-control': 'max-age=9' } });
+  assert.is(policy.storable(), false);
+  const rules = { ...privateRules, methods: ['GET', 'QUERY', 'REPORT'] };
+  const verdict = (method: string, line: string) =>
+    decideStorage({ ...get(), method }, exchangeOf(respond(200, line)), rules).action;
+  assert.is(verdict('QUERY', 'Cache-Control: max-age=9'), 'store');
+  assert.is(verdict('QUERY', 'ETag: "a"'), 'store');
+  assert.is(verdict('REPORT', 'Cache-Control: max-age=9'), 'store');
+  assert.is(verdict('REPORT', 'ETag: "a"'), 'pass-through');
+});
+
 test('invalidation and variants are not its business', () => {
   assert.not('invalidates' in CachePolicy.prototype);
   assert.equal(decideInvalidation({ ...get(), method: 'PUT' }, respond(200)), ['https://example.com/a']);

@@ -20,6 +20,7 @@ const table: readonly (readonly [string, StoredHead, StoredHead, boolean])[] = [
   ['both absent', variant('A', []), variant('A', []), true],
   ['no Vary any more', variant('', []), variant('A', ['A: 1']), true],
   ['depends on less, and agrees', variant('A', ['A: 1']), variant('A, B', ['A: 1', 'B: 1']), true],
+  ['depends on more, which is absent', variant('A, B', ['A: 1']), variant('A', ['A: 1']), false],
   ['depends on more', variant('A, B', ['A: 1', 'B: 1']), variant('A', ['A: 1']), false],
   ['an answer to HEAD for a GET', { ...variant('', []), method: 'HEAD' }, variant('', []), false],
   ['an answer to GET for a HEAD', variant('', []), { ...variant('', []), method: 'HEAD' }, true],
