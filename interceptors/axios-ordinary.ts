@@ -24,6 +24,7 @@ export function isOrdinary(config: InternalAxiosRequestConfig): boolean {
     config.maxRate === undefined &&
     (config.maxContentLength ?? -1) === -1 &&
     config.auth === undefined &&
+    (config.timeout === undefined || Number.isFinite(config.timeout)) &&
     !config.socketPath &&
     !config.transport &&
     (config.httpVersion === undefined || config.httpVersion === 1) &&

@@ -66,7 +66,10 @@ export function cacheAxios<Instance extends Pick<AxiosInstance, 'interceptors' |
     (config) => {
       const choice = layChoices(defaults, checkChoice(config.cache, 'config.cache'));
       // The URL, the parameters and the fields are final when the adapter is called, and not before.
-      if (choice !== false) config.adapter = cachingAdapter(instance, cache, config.adapter, choice, implied);
+      // What was given up already never comes to an adapter, and its error shows this config.
+      const isGivenUp = config.signal?.aborted || config.cancelToken?.reason !== undefined;
+      if (choice !== false && !isGivenUp)
+        config.adapter = cachingAdapter(instance, cache, config.adapter, choice, implied);
       return config;
     },
     null,

@@ -17,6 +17,7 @@ import {
 import { Guard } from './guard.js';
 import { addFields, answerOf, fieldLinesOf, fieldOf, hasBody, headersOf, originResponseOf } from './origin.js';
 import { StoredMessage } from './stored-message.js';
+import { addTimings } from './stored-timings.js';
 
 type GotOptions = Parameters<BeforeRequestHook>[0];
 type NativeOptions = Parameters<RequestFunction>[1];
@@ -63,6 +64,7 @@ class GotHop {
   readonly #url: URL;
   readonly #native: NativeOptions;
   readonly #gotOptions: GotOptions;
+  readonly #startMs = Date.now();
   #resolve: (result: GotResult) => void = () => undefined;
   #reject: (error: unknown) => void = () => undefined;
   #guard: Guard | undefined;
@@ -101,6 +103,7 @@ class GotHop {
   #answer({ head, body, info }: CacheResponse): void {
     if (body.from === 'cache') {
       const message = new StoredMessage({ head, body, info }, body);
+      addTimings(message, this.#startMs, this.#url.protocol === 'https:');
       if (this.#guard === undefined) this.#resolve(message);
       else this.#guard.substitute(message);
       return;

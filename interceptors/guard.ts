@@ -82,7 +82,11 @@ export class Guard {
     request.destroy = (error?: Error) => {
       request.destroyed = true;
       failure ??= error;
-      message.destroy(message.complete ? undefined : Object.assign(new Error('aborted'), { code: 'ECONNRESET' }));
+      // As when a socket goes down: no more data at once, and the message learns of it a little later.
+      message.removeAllListeners('data');
+      process.nextTick(() => {
+        message.destroy(message.complete ? undefined : Object.assign(new Error('aborted'), { code: 'ECONNRESET' }));
+      });
       return request;
     };
     message.once('close', () => {

@@ -22,3 +22,5 @@ export type {
   StoreStats,
   UpdateOptions,
 } from './store/contract.js';
+export { createMemoryStore, type MemoryStore, type MemoryStoreOptions } from './store/memory-store.js';
+export { createTieredStore, type TieredStoreOptions } from './store/tiered-store.js';

@@ -47,8 +47,8 @@ packaging.after(() => rmSync(temporary, { recursive: true, force: true }));
 packaging('holds the compiled code, its sources and the documents, and nothing else', () => {
   const expected = [
     /^(?:package\.json|README\.md|CHANGELOG\.md|LICENSE)$/,
-    /^dist\/(?:src|interceptors|workers|bin)\/[\w/.-]+\.(?:js|d\.ts|js\.map)$/,
-    /^(?:src|interceptors|workers|bin)\/[\w/.-]+\.ts$/,
+    /^dist\/(?:src|interceptors|workers|bin|test\/contract)\/[\w/.-]+\.(?:js|d\.ts|js\.map)$/,
+    /^(?:src|interceptors|workers|bin|test\/contract)\/[\w/.-]+\.ts$/,
     /^src\/(?:[\w/]+\/)?[A-Z]+\.md$/,
   ];
   assert.equal(

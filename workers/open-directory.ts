@@ -1,17 +1,20 @@
 import { randomBytes } from 'node:crypto';
-import { lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { lstatSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { bodiesFolder, formatFolder, segmentsFolder, temporaryFolder } from '../src/disk/layout.js';
 import { failureOf } from '../src/protocol/failure.js';
 import type { OpenAnswer, OpenTask } from '../src/protocol/messages.js';
+import { writeFileDurably } from './files.js';
 import { claimDirectory } from './owner.js';
 import { replaySegments } from './replay.js';
+import { sweep } from './sweep.js';
 
 /** Makes a directory ours and reads what it holds. Changes nothing that is not ours. */
 export function openDirectory(task: OpenTask): OpenAnswer {
   const root = join(task.directory, formatFolder);
   try {
-    mkdirSync(root, { recursive: true, mode: 0o700 });
+    if (lstatSync(root, { throwIfNoEntry: false }) === undefined) mkdirSync(root, { recursive: true, mode: 0o700 });
+    // Not what a link leads to: in a directory that others can write, that could be anything.
     const here = lstatSync(root);
     if (!here.isDirectory())
       return failed('ERR_CACHE_FORMAT', `${root} is not a folder of a cache; use another directory`);
@@ -23,8 +26,9 @@ export function openDirectory(task: OpenTask): OpenAnswer {
     }
     const locked = claimDirectory(root, task.nowMs);
     if (locked !== undefined) return failed('ERR_CACHE_LOCKED', locked);
-    for (const left of readdirSync(join(root, temporaryFolder))) rmSync(join(root, temporaryFolder, left));
-    const { index, segments } = replaySegments(join(root, segmentsFolder));
+    const { index, segments, hints } = replaySegments(join(root, segmentsFolder));
+    for (const { path, bytes } of hints) writeFileDurably(path, bytes);
+    sweep(root, index.bodyFiles());
     return { outcome: 'opened', writer: newWriter(segments), index: index.toParts(), segments };
   } catch (error) {
     return { outcome: 'failed', failure: failureOf(error) };

@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { HintBuilder, type HintRow, parseHint } from '../src/disk/hint.js';
+import { firstSequenceOf, forEachRow, HintBuilder, isHintIntact, rowCountOf } from '../src/disk/hint.js';
 import { DiskIndex } from '../src/disk/index-table.js';
-import { hintFileOf, parseSegmentFile, segmentFileOf } from '../src/disk/layout.js';
+import { hintFileOf, parseSegmentFile } from '../src/disk/layout.js';
 import {
   areBlocksIntact,
   blockCrcsOf,
@@ -13,68 +13,68 @@ import {
   readHeader,
 } from '../src/disk/record.js';
 import type { SegmentInfo } from '../src/protocol/messages.js';
-import { writeFileDurably } from './files.js';
 
-interface ReadSegment extends SegmentInfo {
-  readonly rows: readonly HintRow[];
-  /** The sequence of its first record that has one: segments are applied in this order. */
-  readonly firstSequence: number;
+export interface Replay {
+  readonly index: DiskIndex;
+  /** Oldest first. */
+  readonly segments: SegmentInfo[];
+  /** Hints that were missing or damaged, to be left for the next time. */
+  readonly hints: readonly { readonly path: string; readonly bytes: Uint8Array }[];
 }
 
 /** Builds the index from what is in a segments folder: hints where there are good ones, the segments themselves elsewhere. */
-export function replaySegments(folder: string): { index: DiskIndex; segments: SegmentInfo[] } {
-  const segments: ReadSegment[] = [];
+export function replaySegments(folder: string): Replay {
+  const found: { segment: SegmentInfo; hint: Uint8Array; firstSequence: number }[] = [];
+  const hints: { path: string; bytes: Uint8Array }[] = [];
+  let rows = 0;
   for (const fileName of readdirSync(folder)) {
     const name = parseSegmentFile(fileName);
     if (name === undefined) continue;
-    const bytes = statSync(join(folder, fileName)).size;
-    const rows = readHint(join(folder, hintFileOf(name)), bytes) ?? readWithoutHint(folder, { ...name, bytes });
-    const firstSequence = rows.find((row) => row.header.sequence > 0)?.header.sequence ?? 0;
-    segments.push({ ...name, bytes, rows, firstSequence });
+    const segment = { ...name, bytes: statSync(join(folder, fileName)).size };
+    const path = join(folder, hintFileOf(name));
+    let hint = readHint(path, segment.bytes);
+    if (hint === undefined) {
+      hint = scanSegment(join(folder, fileName), segment.bytes).toBytes(segment.bytes);
+      hints.push({ path, bytes: hint });
+    }
+    rows += rowCountOf(hint);
+    found.push({ segment, hint, firstSequence: firstSequenceOf(hint) });
   }
-  segments.sort((a, b) => a.firstSequence - b.firstSequence || a.number - b.number);
-  const index = new DiskIndex();
-  for (const segment of segments) index.ordinalOf(segment);
-  for (const segment of segments) {
+  found.sort((a, b) => a.firstSequence - b.firstSequence || a.segment.number - b.segment.number);
+  const index = new DiskIndex(undefined, rows);
+  for (const { segment } of found) index.ordinalOf(segment);
+  for (const { segment, hint } of found) {
     const ordinal = index.ordinalOf(segment);
-    for (const { header, offset } of segment.rows) index.apply(header, ordinal, offset);
+    forEachRow(hint, (header, offset) => {
+      index.apply(header, ordinal, offset);
+      return true;
+    });
   }
   index.takeFreedFiles();
-  return { index, segments: segments.map(({ writer, number, bytes }) => ({ writer, number, bytes })) };
+  return { index, segments: found.map(({ segment }) => segment), hints };
 }
 
-function readHint(path: string, segmentBytes: number): readonly HintRow[] | undefined {
+function readHint(path: string, segmentBytes: number): Uint8Array | undefined {
   try {
-    return parseHint(readFileSync(path), segmentBytes);
+    const hint = readFileSync(path);
+    return isHintIntact(hint, segmentBytes) ? hint : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** Reads a segment that has no good hint, and leaves one for the next time. */
-function readWithoutHint(folder: string, segment: SegmentInfo): readonly HintRow[] {
-  const { rows, hint } = scanSegment(join(folder, segmentFileOf(segment)), segment.bytes);
-  writeFileDurably(join(folder, hintFileOf(segment)), hint.toBytes(segment.bytes));
-  return rows;
-}
-
 /** Reads the first `limitBytes` of a segment, up to the first record that is not whole. */
-export function scanSegment(
-  path: string,
-  limitBytes: number,
-): { readonly rows: readonly HintRow[]; readonly hint: HintBuilder } {
+export function scanSegment(path: string, limitBytes: number): HintBuilder {
   const bytes = readFileSync(path).subarray(0, limitBytes);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const hint = new HintBuilder();
-  const rows: HintRow[] = [];
   for (let at = 0; at < bytes.byteLength; ) {
     const header = readHeader(view, at);
     if (header === undefined || !isWhole(bytes, view, at, header)) break;
-    rows.push({ header, offset: at });
     hint.add(bytes, at, at);
     at += header.recordBytes;
   }
-  return { rows, hint };
+  return hint;
 }
 
 function isWhole(bytes: Uint8Array, view: DataView, at: number, header: RecordHeader): boolean {

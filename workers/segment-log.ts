@@ -85,7 +85,7 @@ export class SegmentLog {
       rmSync(path);
     }
     const name = { writer: this.#writer, number };
-    const { hint } = scanSegment(join(this.#folder, segmentFileOf(name)), usedBytes);
+    const hint = scanSegment(join(this.#folder, segmentFileOf(name)), usedBytes);
     writeFileDurably(join(this.#folder, hintFileOf(name)), hint.toBytes(usedBytes));
   }
 

@@ -36,32 +36,43 @@ export class HintBuilder {
   }
 }
 
-export interface HintRow {
-  readonly header: RecordHeader;
-  readonly offset: number;
+/** Whether a hint is whole, and speaks of no more than there is: what comes after its end is not part of the log. */
+export function isHintIntact(hint: Uint8Array, segmentBytes: number): boolean {
+  if (hint.byteLength < frameBytes) return false;
+  const view = viewOf(hint);
+  return (
+    view.getUint32(0, true) === hintMagic &&
+    view.getUint32(4, true) <= segmentBytes &&
+    hint.byteLength === frameBytes + view.getUint32(8, true) * recordHeaderBytes &&
+    view.getUint32(12, true) === crcOf(hint)
+  );
 }
 
-/** The rows of a hint, or `undefined` if it is damaged or speaks of more than there is. What comes after its end is not
- * part of the log. */
-export function parseHint(hint: Uint8Array, segmentBytes: number): readonly HintRow[] | undefined {
-  if (hint.byteLength < frameBytes) return undefined;
-  const view = new DataView(hint.buffer, hint.byteOffset, hint.byteLength);
-  const count = view.getUint32(8, true);
-  if (
-    view.getUint32(0, true) !== hintMagic ||
-    view.getUint32(4, true) > segmentBytes ||
-    hint.byteLength !== frameBytes + count * recordHeaderBytes ||
-    view.getUint32(12, true) !== crcOf(hint)
-  ) {
-    return undefined;
-  }
-  const rows: HintRow[] = [];
+export function rowCountOf(hint: Uint8Array): number {
+  return viewOf(hint).getUint32(8, true);
+}
+
+/** The sequence of the first record that has one: segments are applied in this order. */
+export function firstSequenceOf(hint: Uint8Array): number {
+  let first = 0;
+  forEachRow(hint, ({ sequence }) => {
+    first = sequence;
+    return first === 0;
+  });
+  return first;
+}
+
+/** Calls back with every row of an intact hint, in the order of the log, until that returns `false`. */
+export function forEachRow(hint: Uint8Array, visit: (header: RecordHeader, offset: number) => boolean): void {
+  const view = viewOf(hint);
   for (let at = frameBytes; at < hint.byteLength; at += recordHeaderBytes) {
     const header = readHeader(view, at);
-    if (header === undefined) return undefined;
-    rows.push({ header, offset: view.getUint32(at + offsetAt, true) });
+    if (header === undefined || !visit(header, view.getUint32(at + offsetAt, true))) return;
   }
-  return rows;
+}
+
+function viewOf(hint: Uint8Array): DataView {
+  return new DataView(hint.buffer, hint.byteOffset, hint.byteLength);
 }
 
 function crcOf(hint: Uint8Array): number {

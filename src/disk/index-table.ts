@@ -17,6 +17,7 @@ export interface BodyFile {
 export interface LogPlace {
   /** The segment's number in the index. */
   readonly ordinal: number;
+  readonly segment: SegmentName;
   readonly offset: number;
   readonly recordBytes: number;
   readonly sequence: number;
@@ -46,6 +47,7 @@ export interface IndexParts {
 }
 
 const none = 0xffffffff;
+const noSegment: SegmentName = { writer: 0, number: 0 };
 /** Words of a slot in `columns`. */
 const words = 8;
 const segmentWord = 0;
@@ -81,11 +83,13 @@ export class DiskIndex {
   readonly #bodyFiles = new Map<number, BodyFile>();
   #freed: BodyFile[] = [];
 
-  constructor(parts?: IndexParts) {
-    this.#table = parts?.table ?? new Uint32Array(2048);
-    this.#hash = parts?.hash ?? new Uint32Array(4 * 1024);
-    this.#sequence = parts?.sequence ?? new Float64Array(1024);
-    this.#columns = parts?.columns ?? new Uint32Array(words * 1024);
+  /** Of `parts` that came from another thread, or empty with room for so many responses. */
+  constructor(parts?: IndexParts, slots = 0) {
+    const room = Math.max(1024, slots);
+    this.#table = parts?.table ?? new Uint32Array(2 ** Math.ceil(Math.log2(2 * room)));
+    this.#hash = parts?.hash ?? new Uint32Array(4 * room);
+    this.#sequence = parts?.sequence ?? new Float64Array(room);
+    this.#columns = parts?.columns ?? new Uint32Array(words * room);
     if (parts === undefined) return;
     this.#used = parts.used;
     this.#count = parts.count;
@@ -131,18 +135,14 @@ export class DiskIndex {
   }
 
   /** A small number for a segment, the same as long as this index lives. */
-  ordinalOf(name: SegmentName): number {
-    const key = `${name.writer}-${name.number}`;
+  ordinalOf({ writer, number }: SegmentName): number {
+    const key = `${writer}-${number}`;
     const known = this.#ordinals.get(key);
     if (known !== undefined) return known;
-    const ordinal = this.#segments.push(name) - 1;
+    const ordinal = this.#segments.push({ writer, number }) - 1;
     this.#live.push(0);
     this.#ordinals.set(key, ordinal);
     return ordinal;
-  }
-
-  segmentAt(ordinal: number): SegmentName | undefined {
-    return this.#segments[ordinal];
   }
 
   /** Whether anything that can be found is in a segment. */
@@ -168,8 +168,10 @@ export class DiskIndex {
   }
 
   placeOf(slot: number): LogPlace {
+    const ordinal = this.#word(slot, segmentWord);
     return {
-      ordinal: this.#word(slot, segmentWord),
+      ordinal,
+      segment: this.#segments[ordinal] ?? noSegment,
       offset: this.#word(slot, offsetWord),
       recordBytes: this.#word(slot, lengthWord),
       sequence: this.sequenceOf(slot),

@@ -17,7 +17,7 @@ import type {
   ValidationDecision,
 } from '../semantics/decisions.js';
 import { present } from '../semantics/present.js';
-import { validationFields } from '../semantics/validators.js';
+import { backgroundFields, validationFields } from '../semantics/validators.js';
 import { variantsReplacedBy } from '../semantics/variants.js';
 import type { StoredResponse } from '../store/contract.js';
 import type { EngineParts } from './engine.js';
@@ -133,8 +133,13 @@ export class Exchange {
     }
   }
 
-  #reuse(decision: Extract<RequestDecision, { action: 'reuse' }>): CacheResponse {
-    const stored = this.#storedAt(decision.index);
+  #reuse(decision: Extract<RequestDecision, { action: 'reuse' }>): CacheResponse | Promise<CacheResponse> {
+    const { index, background } = decision;
+    const stored = this.#storedAt(index);
+    // A request with content can be sent only once: by its client, now.
+    if (background !== false && this.#presented.hasBody) {
+      return this.#validate({ action: 'validate', index, conditional: background.conditional, reason: 'stale' });
+    }
     if (decision.background !== false) this.#validateInBackground(stored, decision.background.conditional);
     const status = decision.isStale ? 'stale' : 'hit';
     publish(status, { request: this.#request, key: this.#key });
@@ -331,7 +336,7 @@ export class Exchange {
 
   #validateInBackground(stored: StoredResponse, conditional: FieldLines): void {
     this.#engine.background.once(`validate ${stored.ref.sequence} ${this.#key}`, async () => {
-      const received = await this.#send(this.#validationFields(conditional), 'separate');
+      const received = await this.#send(backgroundFields(this.#request.fields, conditional), 'separate');
       const verdict = decideValidation(this.#request, stored.head, received, this.#rules, this.#engine.nowMs());
       if (verdict.action === 'freshen') {
         received.origin.body.discard();

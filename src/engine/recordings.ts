@@ -1,4 +1,7 @@
+import { setTimeout } from 'node:timers/promises';
 import type { Recording } from './recording.js';
+
+const maxCommitWaitMs = 500;
 
 /** What is being stored right now, by key. */
 export class Recordings {
@@ -18,13 +21,17 @@ export class Recordings {
 
   /**
    * Waits for what has its whole body and is being committed: whoever has read it may ask for it again at once, and finds it stored.
-   * `undefined`: nothing to wait for.
+   * Not for long: a disk that is slower than this must not be slower than the origin. `undefined`: nothing to wait for.
    */
   arrived(key: string): Promise<unknown> | undefined {
     const ofKey = this.#byKey.get(key);
     if (ofKey === undefined) return undefined;
     const over = [...ofKey].filter((recording) => recording.isOver);
-    return over.length === 0 ? undefined : Promise.all(over.map((recording) => recording.finished));
+    if (over.length === 0) return undefined;
+    const limit = new AbortController();
+    const committed = Promise.all(over.map((recording) => recording.finished)).then(() => limit.abort());
+    const tooLate = setTimeout(maxCommitWaitMs, undefined, { signal: limit.signal }).catch(() => undefined);
+    return Promise.race([committed, tooLate]);
   }
 
   async settled(key: string): Promise<void> {

@@ -3,6 +3,8 @@ import { CacheError } from '../errors.js';
 
 const firstBlockBytes = 4 * 1024;
 const maxBlockBytes = 256 * 1024;
+/** What a `Buffer` of its own costs besides its bytes. */
+const blockOverheadBytes = 450;
 const readBytes = 64 * 1024;
 
 /**
@@ -12,8 +14,8 @@ const readBytes = 64 * 1024;
 export class MemoryBody {
   /** Length so far. */
   bytes = 0;
-  /** Memory that the blocks occupy. */
-  heldBytes = 0;
+  /** Bytes of the blocks. */
+  #heldBytes = 0;
   #blocks: Buffer[] = [];
   /** Where the first block that is still held starts. */
   #firstByte = 0;
@@ -42,13 +44,13 @@ export class MemoryBody {
     let block = this.#blocks[0];
     while (block !== undefined && this.#firstByte + block.length <= keepFrom) {
       this.#blocks.shift();
-      this.heldBytes -= block.length;
+      this.#heldBytes -= block.length;
       this.#firstByte += block.length;
       block = this.#blocks[0];
     }
     if (block !== undefined && this.#readers === undefined) {
       this.#blocks = [];
-      this.heldBytes = 0;
+      this.#heldBytes = 0;
       this.#freeBytes = 0;
       this.#firstByte = this.bytes;
     }
@@ -58,14 +60,14 @@ export class MemoryBody {
   /** No more bytes will come. Gives back what was allocated and not used; a body of moderate size becomes one block. */
   finish(): void {
     const last = this.#blocks.length - 1;
-    if (last > 0 && this.heldBytes - this.#freeBytes <= maxBlockBytes && this.#firstByte === 0) {
+    if (last > 0 && this.#heldBytes - this.#freeBytes <= maxBlockBytes && this.#firstByte === 0) {
       this.#blocks = [this.#joined()];
     } else if (last >= 0 && this.#freeBytes > 0) {
       const block = this.#lastBlock();
       this.#blocks[last] = ownCopy(block, 0, block.length - this.#freeBytes);
     }
     this.#freeBytes = 0;
-    this.heldBytes = this.bytes - this.#firstByte;
+    this.#heldBytes = this.bytes - this.#firstByte;
     this.#state = 'whole';
     this.#wakeReaders();
     this.#readers = undefined;
@@ -75,11 +77,16 @@ export class MemoryBody {
   fail(error: Error): void {
     this.#state = error;
     this.#blocks = [];
-    this.heldBytes = 0;
+    this.#heldBytes = 0;
     this.#freeBytes = 0;
     const readers = this.#readers;
     this.#readers = undefined;
     for (const reader of readers ?? []) reader.destroy(error);
+  }
+
+  /** Memory that the blocks occupy. */
+  get costBytes(): number {
+    return this.#heldBytes + this.#blocks.length * blockOverheadBytes;
   }
 
   get isWhole(): boolean {
@@ -126,13 +133,13 @@ export class MemoryBody {
   }
 
   #addBlock(chunkBytes: number, expectedBytes: number): void {
-    const doubledBytes = Math.max(firstBlockBytes, this.heldBytes);
+    const grownBytes = Math.max(firstBlockBytes, this.#heldBytes >> 1);
     // A Content-Length is only a claim: it earns memory in proportion to what has come.
     const wantedBytes = Math.max(chunkBytes, Math.min(expectedBytes, 16 * chunkBytes));
     const exact = this.#blocks.length === 0 && wantedBytes <= maxBlockBytes;
-    const blockBytes = exact ? wantedBytes : Math.min(maxBlockBytes, Math.max(wantedBytes, doubledBytes));
+    const blockBytes = exact ? wantedBytes : Math.min(maxBlockBytes, Math.max(wantedBytes, grownBytes));
     this.#blocks.push(Buffer.allocUnsafeSlow(blockBytes));
-    this.heldBytes += blockBytes;
+    this.#heldBytes += blockBytes;
     this.#freeBytes = blockBytes;
   }
 

@@ -1,13 +1,12 @@
 import { serialize } from 'node:v8';
 import type { FieldLines, StoredHead } from '../http/message.js';
 
-/**
- * What one stored response occupies besides its strings and its body: the objects and lists that refer to it, and the
- * `Buffer`. Measured as heap and resident set, see `docs/eviction.md`.
- */
-const responseOverheadBytes = 1024;
-/** Header of a string on V8's heap, rounded, and the slot that refers to it. */
-const stringOverheadBytes = 28;
+// Measured by `benchmarks/eviction/memory-cost.mjs`.
+
+/** The objects and lists that hold one stored response together. */
+const responseOverheadBytes = 900;
+/** Header and padding of a string, and the slots that refer to it. */
+const stringOverheadBytes = 36;
 
 /** Memory that a head and its key occupy, in bytes. */
 export function headCostBytes(key: string, head: StoredHead, tags: readonly string[]): number {

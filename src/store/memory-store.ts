@@ -109,7 +109,8 @@ class MemoryResponseStore implements MemoryStore, WriterHost {
     const slot = this.#find(ref);
     const own = ownHead(head);
     if (slot === undefined || own === undefined) return undefined;
-    const costBytes = slot.body.heldBytes + headCostBytes(slot.key, own, slot.tags);
+    const costBytes = slot.body.costBytes + headCostBytes(slot.key, own, slot.tags);
+    slot.visited = true;
     if (!this.#makeRoom(costBytes - slot.costBytes, slot.priority, slot)) return undefined;
     this.#storedBytes += costBytes - slot.costBytes;
     slot.costBytes = costBytes;
@@ -173,11 +174,11 @@ class MemoryResponseStore implements MemoryStore, WriterHost {
     await this.close();
   }
 
-  reserve(bytes: number, priority: number): boolean {
+  reserve(bytes: number, priority: number): DeclineReason | undefined {
     this.#incomingBytes += bytes;
-    if (bytes <= 0) return true;
-    const isTooMuch = this.#incomingBytes > Math.max(this.#maxBytes / 2, this.maxEntryBytes);
-    return !isTooMuch && this.#makeRoom(0, priority);
+    if (bytes <= 0) return undefined;
+    if (this.#incomingBytes > Math.max(this.#maxBytes / 2, this.maxEntryBytes)) return 'overloaded';
+    return this.#makeRoom(0, priority) ? undefined : 'no-space';
   }
 
   refusal(writer: MemoryWriter): DeclineReason | undefined {
@@ -194,14 +195,26 @@ class MemoryResponseStore implements MemoryStore, WriterHost {
     const tags = [...(options.tags ?? [])];
     const replaced = replaces.map((ref) => this.#find(ref) ?? (this.#evicted.has(ref.sequence) ? 'evicted' : 'gone'));
     if (replaced.includes('gone')) return this.decline('superseded');
-    const costBytes = body.heldBytes + headCostBytes(key, head, tags);
+    const costBytes = body.costBytes + headCostBytes(key, head, tags);
     if (costBytes > this.#maxBytes) return this.decline('too-large');
     for (const slot of replaced) if (typeof slot === 'object') this.#drop(slot);
     if (!this.#makeRoom(costBytes, priority)) return this.decline('no-space');
     const response = new MemoryResponse(this.#nextRef(key), head, body);
-    const links = { newer: undefined, older: undefined, visited: false };
-    const slot: Slot = { ...links, key, url: head.url, tags, priority, body, response, expiresMs, costBytes };
-    this.#slots.set(key, [slot, ...(this.#slots.get(key) ?? [])]);
+    const slot: Slot = {
+      newer: undefined,
+      older: undefined,
+      visited: false,
+      key,
+      url: head.url,
+      tags,
+      priority,
+      body,
+      response,
+      expiresMs,
+      costBytes,
+    };
+    const others = this.#slots.get(key);
+    this.#slots.set(key, others === undefined ? [slot] : [slot, ...others]);
     this.#order.add(slot);
     this.#entries += 1;
     this.#storedBytes += costBytes;
@@ -230,9 +243,12 @@ class MemoryResponseStore implements MemoryStore, WriterHost {
   }
 
   #drop(slot: Slot): void {
-    const others = (this.#slots.get(slot.key) ?? []).filter((other) => other !== slot);
-    if (others.length === 0) this.#slots.delete(slot.key);
-    else this.#slots.set(slot.key, others);
+    const slots = this.#slots.get(slot.key) ?? [];
+    if (slots.length <= 1) this.#slots.delete(slot.key);
+    else {
+      const others = slots.filter((other) => other !== slot);
+      this.#slots.set(slot.key, others);
+    }
     this.#order.remove(slot);
     this.#entries -= 1;
     this.#storedBytes -= slot.costBytes;
@@ -262,7 +278,10 @@ class MemoryResponseStore implements MemoryStore, WriterHost {
 
   #rememberEvicted(sequence: number): void {
     this.#evicted.add(sequence);
-    const [oldest] = this.#evicted;
-    if (this.#evicted.size > maxEvictedRemembered && oldest !== undefined) this.#evicted.delete(oldest);
+    if (this.#evicted.size <= maxEvictedRemembered) return;
+    for (const oldest of this.#evicted) {
+      this.#evicted.delete(oldest);
+      break;
+    }
   }
 }

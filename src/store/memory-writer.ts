@@ -7,8 +7,8 @@ import { MemoryBody } from './memory-body.js';
 /** What a writer needs of its store. */
 export interface WriterHost {
   readonly maxEntryBytes: number;
-  /** Accounts for memory that a body on its way in took or (negative) gave back. `false`: too much is on its way in. */
-  reserve(bytes: number, priority: number): boolean;
+  /** Accounts for memory that a body on its way in took or (negative) gave back. Why there is no room for it, if so. */
+  reserve(bytes: number, priority: number): DeclineReason | undefined;
   /** Why what is being written cannot be kept, whatever comes. */
   refusal(writer: MemoryWriter): DeclineReason | undefined;
   /** Makes it visible; synchronous, so that one step is one step. */
@@ -43,8 +43,9 @@ export class MemoryWriter implements EntryWriter {
     if (this.body.bytes > this.#host.maxEntryBytes) this.#dropped ??= 'too-large';
     else this.#dropped ??= this.#host.refusal(this);
     if (this.#dropped !== undefined) this.body.keepLast(this.#host.maxEntryBytes);
-    if (!this.#reserve()) {
-      this.#dropped ??= 'overloaded';
+    const reason = this.#reserve();
+    if (reason !== undefined) {
+      this.#dropped ??= reason;
       this.body.keepLast(0);
       this.#reserve();
     }
@@ -68,11 +69,6 @@ export class MemoryWriter implements EntryWriter {
 
   openBody({ start = 0 }: { readonly start?: number } = {}): Readable {
     return this.body.open(start, Number.POSITIVE_INFINITY);
-  }
-
-  /** Bytes that it accounts for with the store. */
-  get reservedBytes(): number {
-    return this.#reservedBytes;
   }
 
   #commit(trailers: readonly string[] | undefined): CommitResult {
@@ -100,10 +96,10 @@ export class MemoryWriter implements EntryWriter {
     this.#host.leave(this);
   }
 
-  #reserve(): boolean {
-    const bytes = this.body.heldBytes - this.#reservedBytes;
-    this.#reservedBytes = this.body.heldBytes;
-    return bytes === 0 || this.#host.reserve(bytes, this.options.priority ?? 0);
+  #reserve(): DeclineReason | undefined {
+    const bytes = this.body.costBytes - this.#reservedBytes;
+    this.#reservedBytes = this.body.costBytes;
+    return this.#host.reserve(bytes, this.options.priority ?? 0);
   }
 }
 

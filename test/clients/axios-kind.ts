@@ -41,6 +41,15 @@ export async function failureOf(pending: Promise<unknown>): Promise<unknown> {
   return 'did not fail';
 }
 
+/** What comes of a request, response or failure. */
+export async function outcomeOf(pending: Promise<AxiosResponse>): Promise<unknown> {
+  try {
+    return { response: await describe(await pending) };
+  } catch (error) {
+    return { failure: await describeError(error) };
+  }
+}
+
 export async function describeError(error: unknown): Promise<unknown> {
   if (!(error instanceof Error)) return { thrown: String(error) };
   const { name, message } = error;

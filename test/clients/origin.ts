@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import http, { type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from 'node:http';
-import type { AddressInfo, Server } from 'node:net';
+import http2 from 'node:http2';
+import type { AddressInfo, Server, Socket } from 'node:net';
+import { certificate } from './certificate.js';
 
 /** How an origin lets its responses be kept: fields that every answer of it gets. */
 export type Freshness = Readonly<Record<string, string>>;
@@ -16,6 +18,8 @@ export interface Visit {
   send(status: number, headers: OutgoingHttpHeaders, body?: string | Uint8Array): void;
 }
 
+type OnRequest = (request: IncomingMessage, response: ServerResponse) => void;
+
 export type Answer = (visit: Visit) => void;
 
 /** A server whose answers are set for each row, and that can hold a body back in the middle. */
@@ -25,15 +29,19 @@ export class Origin implements AsyncDisposable {
   #answer: Answer = ({ response }) => response.end();
   #freshness: Freshness = {};
   #hold: 'none' | 'next' | (() => void) = 'none';
+  readonly #sockets = new Set<Socket>();
   requests = 0;
 
   constructor(
     nowMs: () => number,
-    createServer: (onRequest: (request: IncomingMessage, response: ServerResponse) => void) => Server = (onRequest) =>
-      http.createServer(onRequest),
+    createServer: (onRequest: OnRequest) => Server = (onRequest) => http.createServer(onRequest),
   ) {
     this.#nowMs = nowMs;
     this.server = createServer((request, response) => this.#visit(request, response));
+    this.server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
   }
 
   async listen(path?: string): Promise<this> {
@@ -66,14 +74,14 @@ export class Origin implements AsyncDisposable {
   }
 
   /** Resolves when the next request has come. */
-  async visited(): Promise<void> {
-    await once(this.server, 'request');
+  async visited(signal?: AbortSignal): Promise<void> {
+    await once(this.server, 'request', { signal });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.release();
-    if (this.server instanceof http.Server) this.server.closeAllConnections();
     this.server.close();
+    for (const socket of this.#sockets) socket.destroy();
     await once(this.server, 'close');
   }
 
@@ -123,3 +131,8 @@ export const byPath =
     if (answer === undefined) visit.send(404, { 'Content-Type': 'text/plain' }, `nothing at ${visit.path}`);
     else answer(visit);
   };
+
+/** HTTP/1.1 and HTTP/2 by TLS. */
+export const createTlsServer = (onRequest: OnRequest): Server =>
+  // The compatibility layer of HTTP/2 is made in the likeness of HTTP/1.1.
+  http2.createSecureServer({ ...certificate, allowHTTP1: true }, onRequest as never);

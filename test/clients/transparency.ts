@@ -8,19 +8,23 @@ import { type Cache, openCache, type RequestOptions } from '../../src/index.js';
 import { createMemoryStore } from '../../src/store/memory-store.js';
 import { differencesOf } from './differences.js';
 import { type Mode, modes } from './modes.js';
-import { type Answer, always, Origin } from './origin.js';
+import { type Answer, always, createTlsServer, Origin } from './origin.js';
 
 /** What a row works with: it does the same thing with a cache and without. */
 export interface Scene<Client> {
   /** Where the row's origin is: `http://127.0.0.1:…/`. */
   readonly url: string;
   readonly port: number;
+  /** The same origin by TLS, with HTTP/2 for who asks for it; its certificate is its own. */
+  readonly tlsUrl: string;
+  /** The same origin on a socket in the file system. */
+  readonly socketPath: string;
   /** Puts the cache on a client if there is to be one; says which client to use. */
   attach(client: Client): Promise<Client>;
+  /** Resolves when the next request has reached the origin. */
+  visited(): Promise<void>;
   /** Notes that something happened, in order; what was noted is part of the outcome. */
   note(event: string): void;
-  /** A file name that nobody has yet. */
-  path(name: string): string;
 }
 
 /** One behaviour of a client: what comes of it must be the same with a cache, in every mode. */
@@ -32,7 +36,7 @@ export interface Row<Client> {
   /** Modes that the row says nothing about, and why. */
   readonly except?: Partial<Record<Mode, string>>;
   /** What the cache does in a mode where it is not what the mode is named for; `undefined`: nothing. */
-  readonly instead?: Partial<Record<Mode, string | undefined>>;
+  readonly instead?: Partial<Record<Mode, string | undefined>> | 'anything';
   /** It asks for one thing more than once: later answers are stored ones in every mode. */
   readonly repeats?: boolean;
   run(scene: Scene<Client>): Promise<unknown>;
@@ -53,6 +57,9 @@ interface Bench {
   readonly directory: string;
   readonly cache: Cache;
   readonly origin: Origin;
+  readonly tlsOrigin: Origin;
+  readonly socketOrigin: Origin;
+  readonly socketPath: string;
   nowMs: number;
   events: string[];
   onEvent: (name: string) => void;
@@ -80,7 +87,7 @@ export function compareRows<Client>(
   test.after(async () => {
     for (const [name, listener] of listeners) diagnostics.unsubscribe(name, listener);
     await bench.cache.close();
-    await bench.origin[Symbol.asyncDispose]();
+    for (const origin of originsOf(bench)) await origin[Symbol.asyncDispose]();
     await rm(bench.directory, { recursive: true, force: true });
   });
   for (const row of rows) {
@@ -91,6 +98,8 @@ export function compareRows<Client>(
   }
 }
 
+const originsOf = (bench: Bench): readonly Origin[] => [bench.origin, bench.tlsOrigin, bench.socketOrigin];
+
 async function openBench(onDisk: boolean): Promise<Bench> {
   const directory = await mkdtemp(join(tmpdir(), 'offloop-clients-'));
   const bench = { directory, nowMs: Date.now(), events: [] as string[], onEvent: () => undefined };
@@ -99,7 +108,27 @@ async function openBench(onDisk: boolean): Promise<Bench> {
   const store = onDisk ? undefined : createMemoryStore({ maxBytes: 64 * 1024 ** 2, nowMs });
   const cache = await openCache(store === undefined ? options : { ...options, store });
   const origin = await new Origin(nowMs).listen();
-  return Object.assign(bench, { cache, origin });
+  const tlsOrigin = await new Origin(nowMs, createTlsServer).listen();
+  const socketPath = join(directory, 'origin.sock');
+  const socketOrigin = await new Origin(nowMs).listen(socketPath);
+  return Object.assign(bench, { cache, origin, tlsOrigin, socketOrigin, socketPath });
+}
+
+/** The request was really answered in this mode, or in the one that the row names instead. */
+function assertMode(bench: Bench, instead: Row<unknown>['instead'], mode: Mode): void {
+  assert.not.ok(bench.events.includes('error'), 'nothing failed inside the cache');
+  if (instead === 'anything') return;
+  const expected = instead !== undefined && mode in instead ? instead[mode] : modes[mode].event;
+  if (expected === undefined) assert.equal(bench.events, [], 'the cache had no part in it');
+  else assert.ok(bench.events.includes(expected), `the cache said "${expected}", not only "${bench.events}"`);
+  if (expected === 'hit' && mode.endsWith('hit')) assert.is(requestsOf(bench), 0, 'the origin was not asked');
+}
+
+const requestsOf = (bench: Bench): number => originsOf(bench).reduce((sum, { requests }) => sum + requests, 0);
+
+function forget(bench: Bench): void {
+  bench.events = [];
+  for (const origin of originsOf(bench)) origin.requests = 0;
 }
 
 async function compare<Client>(bench: Bench, kind: ClientKind<Client>, row: Row<Client>, mode: Mode): Promise<void> {
@@ -107,11 +136,7 @@ async function compare<Client>(bench: Bench, kind: ClientKind<Client>, row: Row<
   const namespace = `${row.name} ${mode}`;
   const options: RequestOptions = mode === 'bypass' ? { namespace, mode: 'no-store' } : { namespace };
   const cached = await perform(bench, kind, row, mode, options);
-  const expected = row.instead !== undefined && mode in row.instead ? row.instead[mode] : modes[mode].event;
-  assert.not.ok(bench.events.includes('error'), 'nothing failed inside the cache');
-  if (expected === undefined) assert.equal(bench.events, [], 'the cache had no part in it');
-  else assert.ok(bench.events.includes(expected), `the cache said "${expected}", not only "${bench.events}"`);
-  if (expected === 'hit' && mode.endsWith('hit')) assert.is(bench.origin.requests, 0, 'the origin was not asked');
+  assertMode(bench, row.instead, mode);
   const isStored = modes[mode].isStored || row.repeats === true;
   assert.equal(differencesOf(cached, bare, isStored), [], 'what differs from the client without a cache');
 }
@@ -131,6 +156,8 @@ async function perform<Client>(
   const scene: Scene<Client> = {
     url: `http://127.0.0.1:${origin.port}/`,
     port: origin.port,
+    tlsUrl: `https://127.0.0.1:${bench.tlsOrigin.port}/`,
+    socketPath: bench.socketPath,
     attach: async (client) => {
       if (options === undefined) return client;
       const attached = kind.attach(client, cache, options);
@@ -139,16 +166,16 @@ async function perform<Client>(
       isQuiet = true;
       await kind.fetch(attached, `http://127.0.0.1:${origin.port}/warm-up`).catch(() => undefined);
       isQuiet = false;
-      bench.events = [];
-      origin.requests = 0;
+      forget(bench);
       return attached;
     },
+    visited: () => origin.visited(),
     note: (event) => {
       if (!isQuiet) notes.push(event);
     },
-    path: (name) => join(bench.directory, name),
   };
-  origin.use(answer, freshness);
+  const origins = originsOf(bench);
+  for (const one of origins) one.use(answer, freshness);
   const prime = async (): Promise<void> => {
     if (options === undefined) return;
     const attach = async (client: Client) => kind.attach(client, cache, options);
@@ -162,22 +189,23 @@ async function perform<Client>(
   if (mode === 'stale') bench.nowMs += 10_000;
   let leader: Promise<void> | undefined;
   if (mode === 'collapsed' && options !== undefined) {
-    origin.hold();
-    const visited = origin.visited();
+    for (const one of origins) one.hold();
+    const started = new AbortController();
+    const visits = origins.map((one) => one.visited(started.signal).catch(() => undefined));
     leader = prime().catch(() => undefined);
-    await visited;
+    await Promise.race([...visits, leader]);
+    started.abort();
     bench.onEvent = (name) => {
-      if (name === 'collapse') origin.release();
+      if (name === 'collapse') for (const one of origins) one.release();
     };
   }
-  origin.requests = 0;
-  bench.events = [];
+  forget(bench);
   try {
     const result = await inTime(row.run(scene));
     return { result, notes };
   } finally {
     bench.onEvent = () => undefined;
-    origin.release();
+    for (const one of origins) one.release();
     await leader;
     await cache.flush();
   }

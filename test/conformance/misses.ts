@@ -5,6 +5,8 @@ export interface Miss {
   readonly id: string;
   readonly types?: readonly CacheType[];
   readonly clients?: readonly string[];
+  /** In newer versions of the suite than the one installed. */
+  readonly isNewer?: true;
   readonly reason: string;
 }
 
@@ -63,7 +65,7 @@ export const misses: readonly Miss[] = [
     id: 'conditional-lm-fresh-no-lm',
     reason:
       'Without Last-Modified, the Date of the stored response stands in for it (RFC 9111 §4.3.2), and it is later than the date in ' +
-      "If-Modified-Since: a 304 would confirm a copy that may be older. The user gets the stored 200, without asking the origin.",
+      'If-Modified-Since: a 304 would confirm a copy that may be older. The user gets the stored 200, without asking the origin.',
   },
   { id: 'partial-store-partial-reuse-partial', reason: partIsNotStored },
   { id: 'partial-store-partial-reuse-partial-byterange', reason: partIsNotStored },
@@ -77,10 +79,10 @@ export const misses: readonly Miss[] = [
       'Optimal for a browser, where a private cache has one user. One process asks for many: what was answered to a request without ' +
       'cookies is not reused for one with them unless they are taken out of the option `credentialFields`. A shared cache reuses it.',
   },
-  { id: 'interim-102', clients: ['axios'], reason: noInterim },
-  { id: 'interim-103', clients: ['axios'], reason: noInterim },
-  { id: 'interim-not-cached', clients: ['axios'], reason: noInterim },
-  { id: 'interim-no-header-reuse', clients: ['axios'], reason: noInterim },
+  { id: 'interim-102', isNewer: true, clients: ['axios'], reason: noInterim },
+  { id: 'interim-103', isNewer: true, clients: ['axios'], reason: noInterim },
+  { id: 'interim-not-cached', isNewer: true, clients: ['axios'], reason: noInterim },
+  { id: 'interim-no-header-reuse', isNewer: true, clients: ['axios'], reason: noInterim },
 ];
 
 export interface Difference {
@@ -99,6 +101,7 @@ export function differenceOf(
 ): Difference {
   const expected = new Set(
     listed
+      .filter(({ isNewer }) => isNewer !== true)
       .filter(({ types, clients }) => (types?.includes(type) ?? true) && (clients?.includes(client) ?? true))
       .map(({ id }) => id),
   );

@@ -1,16 +1,20 @@
-import { join } from 'node:path';
 import axios from 'axios';
 import got from 'got';
 import { cacheAxios } from '../../interceptors/axios.js';
 import { cacheGot } from '../../interceptors/got.js';
+import { assertNever } from '../../src/errors.js';
 import { type Cache, openCache } from '../../src/index.js';
+import { openDiskStore } from '../../src/store/disk-open.js';
 import { createMemoryStore } from '../../src/store/memory-store.js';
+import { createTieredStore } from '../../src/store/tiered-store.js';
 import { axiosFetch, gotFetch, type Saying } from './clients.js';
 import type { SuiteFetch } from './fetch.js';
 import type { CacheType } from './suite.js';
 
+const maxBytes = 64 * 1024 * 1024;
+
 export type ClientName = 'axios' | 'got';
-export type StoreName = 'disk' | 'memory';
+export type StoreName = 'disk' | 'tiered' | 'memory';
 
 export interface OpenClient extends AsyncDisposable {
   readonly fetch: SuiteFetch;
@@ -35,12 +39,23 @@ export async function openOurs(
   };
 }
 
-function openStore(store: StoreName, type: CacheType, directory: string): Promise<Cache> {
+async function openStore(store: StoreName, type: CacheType, directory: string): Promise<Cache> {
   const shared = type === 'shared';
   switch (store) {
     case 'disk':
-      return openCache({ directory: join(directory, 'cache'), shared });
+      return openCache({ directory, shared });
+    case 'tiered':
+      return openCache({
+        directory,
+        shared,
+        store: createTieredStore({
+          memory: createMemoryStore({ maxBytes }),
+          disk: await openDiskStore({ directory, maxBytes }),
+        }),
+      });
     case 'memory':
-      return openCache({ directory, store: createMemoryStore({ maxBytes: 64 * 1024 * 1024 }), shared });
+      return openCache({ directory, shared, store: createMemoryStore({ maxBytes }) });
+    default:
+      return assertNever(store);
   }
 }

@@ -2,7 +2,7 @@
  * One run of the public suite, in a process of its own: the suite rewrites its test objects.
  *
  *   node dist/test/conformance/run.js --client axios|got|none|<module>#<export> --type private|shared
- *     --store disk|memory [--id <test>] [--summary]
+ *     --store disk|tiered|memory [--id <test>] [--summary]
  *
  * Prints the results as JSON. A module's export is `(type, directory) => Promise<fetch>`.
  */
@@ -43,7 +43,7 @@ async function run(): Promise<readonly TestResult[]> {
   await using server = await startServer();
   try {
     if (values.client === 'axios' || values.client === 'got') {
-      const store = oneOf<StoreName>('store', values.store, ['disk', 'memory']);
+      const store = oneOf<StoreName>('store', values.store, ['disk', 'tiered', 'memory']);
       await using ours = await openOurs(values.client, store, type, directory);
       return await runSuite(ours.fetch, type, server.baseUrl, values.id);
     }

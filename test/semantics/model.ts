@@ -48,8 +48,9 @@ function mayStore(m: Meaning): boolean {
     // "if the cache is shared: the Authorization header field is not present in the request or §3.5"
     const isShareable = has(m, 'must-revalidate') || has(m, 'public') || has(m, 's-maxage');
     if (m.isAuthorized && !isShareable) return false;
-    // Not of the RFC.
-    if (m.hasSetCookie && !has(m, 'public')) return false;
+    // Not of the RFC: without a word on its lifetime it may be meant for one user.
+    const isExplicit = has(m, 'max-age') || has(m, 's-maxage') || m.expires !== undefined;
+    if (m.hasSetCookie && !has(m, 'public') && !isExplicit) return false;
   }
   // "the response contains at least one of the following"
   return (

@@ -1,5 +1,8 @@
+import { mkdir, readdir, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { StoreEvent } from '../../src/store/contract.js';
 import { bodyOf, bytesOf, headOf, inTemporaryDirectory, MiB, openIn, store, textAt } from './disk-fixture.js';
 
 const test = suite('disk store');
@@ -127,6 +130,93 @@ test('invalidates by prefix, host and tag, and counts', () =>
     await target.close();
   }));
 
+test('removes what a dead process left, and nothing that is not its own', () =>
+  inTemporaryDirectory(async (directory) => {
+    const first = await openIn(directory);
+    await store(first, 'large', bytesOf(2 * MiB, 1));
+    await first.close();
+    const root = join(directory, 'offloop-1');
+    const left = ['bodies/0a/00000001-0000000a', 'tmp/00000001-0000000b', 'segments/00000001-00000001.hint'];
+    const foreign = ['bodies/0a/notes.txt', 'tmp/notes.txt', 'segments/notes.hint'];
+    await mkdir(join(root, 'bodies/0a'));
+    for (const file of [...left, ...foreign]) await writeFile(join(root, file), 'x');
+    await writeFile(join(directory, 'notes.txt'), 'x');
+    const second = await openIn(directory);
+    assert.ok(bytesOf(2 * MiB, 1).equals(await bodyOf((await second.lookup('large'))[0])));
+    await second.close();
+    const files = await readdir(root, { recursive: true });
+    for (const file of left) assert.not(files.includes(file), file);
+    for (const file of foreign) assert.ok(files.includes(file), file);
+    assert.equal((await readdir(directory)).sort(), ['notes.txt', 'offloop-1']);
+  }));
+
+test('keeps all it makes to its user', () =>
+  inTemporaryDirectory(async (directory) => {
+    const target = await openIn(join(directory, 'deep', 'cache'));
+    await store(target, 'small', 'x');
+    await store(target, 'large', bytesOf(2 * MiB, 1));
+    await target.close();
+    for (const name of await readdir(directory, { recursive: true })) {
+      const here = await stat(join(directory, name));
+      assert.is(here.mode & 0o777, here.isDirectory() ? 0o700 : 0o600, name);
+    }
+  }));
+
+test('is not used in place of a file, and does not follow a link', () =>
+  inTemporaryDirectory(async (directory) => {
+    await writeFile(join(directory, 'file'), 'x');
+    await mkdir(join(directory, 'a'));
+    await writeFile(join(directory, 'a', 'offloop-1'), 'x');
+    await mkdir(join(directory, 'b'));
+    await symlink(directory, join(directory, 'b', 'offloop-1'));
+    for (const [name, code] of [
+      ['file', 'ERR_CACHE_ACCESS'],
+      ['file/below', 'ERR_CACHE_ACCESS'],
+      ['a', 'ERR_CACHE_FORMAT'],
+      ['b', 'ERR_CACHE_FORMAT'],
+    ] as const) {
+      try {
+        await openIn(join(directory, name));
+        assert.unreachable();
+      } catch (error) {
+        assert.is((error as { code?: string }).code, code, `${name}: ${error}`);
+      }
+    }
+    assert.equal((await readdir(directory)).sort(), ['a', 'b', 'file']);
+  }));
+
+test('evicts the oldest first and tells', () =>
+  inTemporaryDirectory(async (directory) => {
+    const events: StoreEvent[] = [];
+    const target = await openIn(directory, { maxBytes: 8 * MiB, onEvent: (event) => events.push(event) });
+    for (let i = 0; i < 100; i += 1) await store(target, `k${i}`, bytesOf(150_000, i));
+    await store(target, 'large', bytesOf(MiB + 500_000, 1));
+    const { bytes, entries, counters } = await target.stats();
+    assert.ok(bytes <= 8 * MiB, `${bytes} bytes`);
+    assert.ok((await sizeOf(directory)) <= 8 * MiB, 'on the disk as well');
+    assert.is(entries + (counters.evicted ?? 0), 101);
+    assert.ok(events.length > 0 && events.every(({ type }) => type === 'evict'));
+    assert.equal(await target.lookup('k0'), []);
+    for (const key of ['k99', 'large']) assert.is((await target.lookup(key)).length, 1);
+    await target.close();
+    const again = await openIn(directory, { maxBytes: 8 * MiB });
+    assert.is((await again.stats()).entries, entries);
+    await again.close();
+    const smaller = await openIn(directory, { maxBytes: 2 * MiB });
+    await smaller.flush();
+    assert.ok((await smaller.stats()).bytes <= 2 * MiB);
+    await smaller.close();
+  }));
+
+async function sizeOf(directory: string): Promise<number> {
+  let bytes = 0;
+  for (const name of await readdir(directory, { recursive: true })) {
+    const here = await stat(join(directory, name));
+    if (here.isFile()) bytes += here.size;
+  }
+  return bytes;
+}
+
 test('a second owner is told who has the directory', () =>
   inTemporaryDirectory(async (directory) => {
     const first = await openIn(directory);
@@ -138,6 +228,25 @@ test('a second owner is told who has the directory', () =>
       assert.match(String(error), directory);
     }
     await first.close();
+    await (await openIn(directory)).close();
+  }));
+
+test('takes over from an owner in another container once that gives no sign of life', () =>
+  inTemporaryDirectory(async (directory) => {
+    await (await openIn(directory)).close();
+    const root = join(directory, 'offloop-1');
+    const [last = ''] = (await readdir(root)).filter((name) => name.startsWith('owner-'));
+    const elsewhere = JSON.stringify({ pid: 1, host: 'elsewhere', boot: '', pidNamespace: '', sinceMs: 0 });
+    await writeFile(join(root, last), elsewhere);
+    try {
+      await openIn(directory);
+      assert.unreachable();
+    } catch (error) {
+      assert.is((error as { code?: string }).code, 'ERR_CACHE_LOCKED');
+      assert.match(String(error), 'process 1 on elsewhere');
+    }
+    const { mtimeMs } = await stat(join(root, last));
+    await utimes(join(root, last), new Date(mtimeMs - 70_000), new Date(mtimeMs - 70_000));
     await (await openIn(directory)).close();
   }));
 

@@ -1,0 +1,143 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { DiskIndex } from '../../src/disk/index-table.js';
+import { hashOfKey, type KeyHash } from '../../src/disk/key-hash.js';
+import { bodyPlaces, headerWith, type RecordHeader, recordTypes } from '../../src/disk/record.js';
+
+const test = suite('disk index');
+
+interface Modelled {
+  readonly key: number;
+  readonly sequence: number;
+  readonly segment: number;
+  readonly bodySegment: number;
+  readonly offset: number;
+  readonly file: number;
+}
+
+/** Numbers that are always the same. */
+function randomOf(seed: number): (below: number) => number {
+  let state = seed >>> 0;
+  return (below) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+}
+
+/** Few different first words, so that keys collide in the table. */
+function crowdedHashOf(key: number): KeyHash {
+  return { ...hashOfKey(String(key)), a: key % 7 };
+}
+
+function check(index: DiskIndex, model: readonly Modelled[], keys: number): void {
+  assert.is(index.count, model.length);
+  for (let key = 0; key < keys; key += 1) {
+    const found: number[] = [];
+    for (let slot = index.find(crowdedHashOf(key)); slot >= 0; slot = index.nextOf(slot)) {
+      found.push(index.sequenceOf(slot));
+    }
+    const expected = model.filter((each) => each.key === key).map(({ sequence }) => sequence);
+    assert.equal(found.sort(), expected.sort(), `key ${key}`);
+  }
+  for (const { key, sequence, segment, offset } of model) {
+    const slot = index.slotOf(crowdedHashOf(key), sequence);
+    const place = index.placeOf(slot);
+    assert.equal([place.ordinal, place.offset], [segment, offset]);
+  }
+  for (let segment = 0; segment < 6; segment += 1) {
+    const isLive = model.some((each) => each.segment === segment || each.bodySegment === segment);
+    assert.is(index.isLive(segment), isLive, `segment ${segment}`);
+  }
+  const files = model.filter(({ file }) => file > 0).map(({ file }) => file);
+  assert.equal([...index.bodyFiles()].map(({ number }) => number).sort(), files.sort());
+}
+
+for (const seed of [1, 2, 3, 4, 5]) {
+  test(`holds what a list would hold after any records (seed ${seed})`, () => {
+    const random = randomOf(seed);
+    const keys = 60;
+    let index = new DiskIndex();
+    for (let number = 0; number < 6; number += 1) index.ordinalOf({ writer: 1, number });
+    let model: Modelled[] = [];
+    for (let sequence = 1; sequence <= 6000; sequence += 1) {
+      const key = random(keys);
+      const segment = random(6);
+      const offset = random(1e9);
+      const old = model[random(model.length + 1)];
+      const dice = random(100);
+      const common = { sequence, hash: crowdedHashOf(old !== undefined && dice < 70 ? old.key : key) };
+      let header: RecordHeader;
+      if (dice < 40 || old === undefined) {
+        const file = random(4) === 0 ? sequence : 0;
+        const place = file > 0 ? bodyPlaces.file : bodyPlaces.inline;
+        header = headerWith({
+          ...common,
+          type: recordTypes.stored,
+          place,
+          bodyNumber: file,
+          replaces: dice < 20 ? (old?.sequence ?? 0) : 0,
+        });
+        if (dice < 20) model = model.filter((each) => each !== old);
+        const stored = {
+          key: dice < 40 && old !== undefined ? old.key : key,
+          sequence,
+          segment,
+          bodySegment: segment,
+          offset,
+          file,
+        };
+        if (old === undefined) header = { ...header, hash: crowdedHashOf(key) };
+        model.push(stored);
+      } else if (dice < 55) {
+        const isFile = old.file > 0;
+        header = headerWith({
+          ...common,
+          type: recordTypes.freshened,
+          replaces: old.sequence,
+          place: isFile ? bodyPlaces.file : bodyPlaces.log,
+          bodyWriter: 1,
+          bodyNumber: isFile ? old.file : old.bodySegment,
+        });
+        model = model.filter((each) => each !== old);
+        model.push({ ...old, sequence, segment, offset, bodySegment: isFile ? segment : old.bodySegment });
+      } else if (dice < 70) {
+        header = headerWith({ ...common, type: recordTypes.removed, replaces: old.sequence });
+        model = model.filter((each) => each !== old);
+      } else if (dice < 99) {
+        header = headerWith({ ...common, type: recordTypes.keyInvalidated });
+        model = model.filter((each) => each.key !== key);
+      } else {
+        header = headerWith({ ...common, type: recordTypes.cleared });
+        if (random(5) === 0) model = [];
+        else continue;
+      }
+      index.apply(header, segment, offset);
+      if (sequence % 97 === 0) check(index, model, keys);
+      if (sequence % 1500 === 0) index = new DiskIndex(index.toParts());
+    }
+    check(index, model, keys);
+    for (const dropped of [3, 1]) {
+      index.dropSegment(dropped);
+      model = model.filter(({ segment, bodySegment }) => segment !== dropped && bodySegment !== dropped);
+      check(index, model, keys);
+    }
+  });
+}
+
+test('frees every body file once, and none that a new head took over', () => {
+  const index = new DiskIndex();
+  const hash = hashOfKey('k');
+  const stored = headerWith({ type: recordTypes.stored, sequence: 1, hash, place: bodyPlaces.file, bodyNumber: 7 });
+  index.apply(stored, 0, 0);
+  const fresh = { ...stored, type: recordTypes.freshened, sequence: 2, replaces: 1 };
+  index.apply(fresh, 0, 0);
+  assert.equal(index.takeFreedFiles(), []);
+  index.apply(headerWith({ type: recordTypes.keyInvalidated, sequence: 3, hash }), 0, 0);
+  assert.equal(
+    index.takeFreedFiles().map(({ number }) => number),
+    [7],
+  );
+  assert.equal(index.takeFreedFiles(), []);
+});
+
+test.run();

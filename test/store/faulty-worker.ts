@@ -1,0 +1,25 @@
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { WriterTask } from '../../src/protocol/messages.js';
+import handle from '../../workers/writer.js';
+
+/** The writer, but for what files in its directory tell it: `die`, `die-after`, `throw` and `stall`. */
+export default function faulty(task: WriterTask): ReturnType<typeof handle> {
+  if (task.kind !== 'batch') return handle(task);
+  const told = (name: string): boolean => existsSync(join(task.session.directory, name));
+  const obey = (name: string): boolean => {
+    if (!told(name)) return false;
+    rmSync(join(task.session.directory, name));
+    return true;
+  };
+  if (obey('die')) process.exit(1);
+  if (obey('throw')) throw new Error('told to throw');
+  if (told('stall')) {
+    writeFileSync(join(task.session.directory, 'stalled'), '');
+    const cell = new Int32Array(new SharedArrayBuffer(4));
+    while (told('stall')) Atomics.wait(cell, 0, 0, 5);
+  }
+  const answer = handle(task);
+  if (obey('die-after')) process.exit(1);
+  return answer;
+}
