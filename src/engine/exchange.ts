@@ -44,11 +44,20 @@ export class Exchange {
   readonly #options: CompleteRequestOptions;
   readonly #rules: Rules;
   readonly #key: string;
+  readonly #resumptions: number;
   #stored: readonly StoredResponse[] = [];
   #storeFailed = false;
   #flight: Flight | undefined;
 
-  constructor(engine: EngineParts, presented: Presented, forward: Forward, options: CompleteRequestOptions) {
+  /** `resumptions`: how often a body that breaks off may be asked for again. */
+  constructor(
+    engine: EngineParts,
+    presented: Presented,
+    forward: Forward,
+    options: CompleteRequestOptions,
+    resumptions = 2,
+  ) {
+    this.#resumptions = resumptions;
     this.#engine = engine;
     this.#presented = presented;
     this.#request = presented.request;
@@ -322,8 +331,12 @@ export class Exchange {
 
   /** A body that goes on from the origin where its source breaks off. */
   #resuming(source: Readable, head: ResponseHead, options: CompleteRequestOptions): Readable {
+    const left = this.#resumptions - 1;
+    if (left < 0) return source;
     const apart: Forward = (fields) => this.#forward(fields, 'separate');
-    return new ResumingBody(source, head, () => new Exchange(this.#engine, this.#presented, apart, options).run());
+    // The last word is the origin's: whatever others wait for may break off again.
+    const asked = left > 0 ? options : { ...options, collapse: false };
+    return new ResumingBody(source, head, () => new Exchange(this.#engine, this.#presented, apart, asked, left).run());
   }
 
   async #bypass(): Promise<CacheResponse> {
