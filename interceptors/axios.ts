@@ -105,9 +105,19 @@ function cachingAdapter(
       const response = await answerOrdinary(instance, cache, config, choice, implied);
       if (response !== undefined) return response;
     }
-    return askThroughGate(adapter, cache, config, choice, implied);
+    try {
+      return await askThroughGate(adapter, cache, config, choice, implied);
+    } catch (error) {
+      if (!isOriginFailure(error)) throw error;
+      // axios gave up by itself (a time-out, an error of the socket), and the cache below learned of it too late to stand in.
+      return askThroughGate(adapter, cache, config, choice, implied, error).catch(() => Promise.reject(error));
+    }
   };
 }
+
+/** No answer came: the system's own codes, the parser's, and the two that axios has for its time-out. Not those of axios's own limits. */
+const isOriginFailure = (error: unknown): error is Error =>
+  error instanceof Error && 'code' in error && /^(?:E(?!RR_)|HPE_)/.test(String(error.code));
 
 /** The real adapter, with agents that ask the cache for each hop. */
 async function askThroughGate(
@@ -116,6 +126,7 @@ async function askThroughGate(
   config: InternalAxiosRequestConfig,
   choice: RequestOptions | undefined,
   implied: ImpliedFields,
+  standInFor?: Error,
 ): Promise<AxiosResponse> {
   let info: CacheInfo | undefined;
   // The adapter writes what it adds into the user's fields.
@@ -124,6 +135,7 @@ async function askThroughGate(
     cache,
     options: choice,
     timeoutMs: Number(config.timeout) || 0,
+    standInFor,
     onAnswer: (answer: CacheInfo) => {
       info = answer;
     },
