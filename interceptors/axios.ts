@@ -13,8 +13,9 @@ import {
   type Presented,
   type RequestOptions,
 } from '../src/index.js';
-import { answerOrdinary, type ImpliedFields, isOrdinary } from './axios-ordinary.js';
+import { answerOrdinary, type ImpliedFields, impliedNames, isOrdinary } from './axios-ordinary.js';
 import { gateAgent } from './gate.js';
+import { fieldOf } from './origin.js';
 
 declare module 'axios' {
   // The parameters must be spelled as axios spells them.
@@ -37,8 +38,6 @@ interface Attachment {
   readonly interceptor: number;
   readonly implied: ImpliedFields;
 }
-
-const impliedNames = ['User-Agent', 'Accept-Encoding'];
 
 const attachments = new WeakMap<object, Attachment>();
 
@@ -108,9 +107,19 @@ function cachingAdapter(
       const response = await answerOrdinary(instance, cache, config, choice, implied);
       if (response !== undefined) return response;
     }
-    return askThroughGate(adapter, cache, config, choice, implied);
+    try {
+      return await askThroughGate(adapter, cache, config, choice, implied);
+    } catch (error) {
+      if (!isOriginFailure(error)) throw error;
+      // axios gave up by itself (a time-out, an error of the socket), and the cache below learned of it too late to stand in.
+      return askThroughGate(adapter, cache, config, choice, implied, error).catch(() => Promise.reject(error));
+    }
   };
 }
+
+/** No answer came: the system's own codes, the parser's, and the two that axios has for its time-out. Not those of axios's own limits. */
+const isOriginFailure = (error: unknown): error is Error =>
+  error instanceof Error && 'code' in error && /^(?:E(?!RR_)|HPE_)/.test(String(error.code));
 
 /** The real adapter, with agents that ask the cache for each hop. */
 async function askThroughGate(
@@ -119,28 +128,31 @@ async function askThroughGate(
   config: InternalAxiosRequestConfig,
   choice: RequestOptions | undefined,
   implied: ImpliedFields,
+  standInFor?: Error,
 ): Promise<AxiosResponse> {
   let info: CacheInfo | undefined;
   // The adapter writes what it adds into the user's fields.
-  const isOwn = new Set(impliedNames.filter((name) => config.headers.has(name)));
+  const unknown = impliedNames.filter((name) => !implied.has(name) && !config.headers.has(name));
   const gate = {
     cache,
     options: choice,
     timeoutMs: Number(config.timeout) || 0,
+    standInFor,
     onAnswer: (answer: CacheInfo) => {
       info = answer;
     },
-    onPresented: (presented: Presented) => learnImplied(isOwn, presented, implied),
+    ...(unknown.length > 0 && { onPresented: (presented: Presented) => learnImplied(unknown, presented, implied) }),
   };
-  const own = Object.getOwnPropertyDescriptors(config);
-  config.httpAgent = gateAgent(config.httpAgent ?? http.globalAgent, gate);
-  config.httpsAgent = gateAgent(config.httpsAgent ?? https.globalAgent, gate);
+  const { httpAgent, httpsAgent } = config;
+  const [hasAgent, hasSecureAgent] = [Object.hasOwn(config, 'httpAgent'), Object.hasOwn(config, 'httpsAgent')];
+  config.httpAgent = gateAgent(httpAgent ?? http.globalAgent, gate);
+  config.httpsAgent = gateAgent(httpsAgent ?? https.globalAgent, gate);
   const asked = adapter(config);
   // The adapter has read them by now; users read `response.config`.
-  for (const name of ['httpAgent', 'httpsAgent'] as const) {
-    if (own[name] === undefined) delete config[name];
-    else Object.defineProperty(config, name, own[name]);
-  }
+  if (hasAgent) config.httpAgent = httpAgent;
+  else delete config.httpAgent;
+  if (hasSecureAgent) config.httpsAgent = httpsAgent;
+  else delete config.httpsAgent;
   try {
     return withInfo(await asked, info);
   } catch (error) {
@@ -160,12 +172,9 @@ const isResponse = (value: unknown): value is AxiosResponse =>
   typeof value === 'object' && value !== null && 'status' in value;
 
 /** The fields that axios's adapter adds by itself, seen on a request that went through it: `Vary` may name them. */
-function learnImplied(isOwn: ReadonlySet<string>, presented: Presented, implied: ImpliedFields): void {
-  const { fields } = presented.request;
-  for (const name of impliedNames) {
-    if (isOwn.has(name)) continue;
-    const position = fields.findIndex((field, index) => index % 2 === 0 && field.toLowerCase() === name.toLowerCase());
-    const value = position === -1 ? undefined : fields[position + 1];
+function learnImplied(unknown: readonly string[], presented: Presented, implied: ImpliedFields): void {
+  for (const name of unknown) {
+    const value = fieldOf(presented.request.fields, name.toLowerCase());
     if (value !== undefined) implied.set(name, value);
   }
 }

@@ -5,6 +5,7 @@ import {
   type Cache,
   type CacheInfo,
   type RequestOptions as CacheRequestOptions,
+  type CacheResponse,
   type FieldLines,
   type OriginResponse,
   type Presented,
@@ -35,6 +36,8 @@ export interface GateOptions {
   readonly options: CacheRequestOptions | undefined;
   /** How long the client waits for an answer: no longer than that does a request wait for another's. 0: no limit. */
   readonly timeoutMs?: number;
+  /** The origin failed with this already: what the cache has in its place is the answer, or this error again. */
+  readonly standInFor?: Error | undefined;
   /** Told of every hop's answer, in order. */
   onAnswer?(info: CacheInfo): void;
   onPresented?(presented: Presented): void;
@@ -67,6 +70,7 @@ class Hop {
   #heldEnd: unknown[] | undefined;
   #content: Uint8Array | undefined;
   #isHeld = true;
+  #restore: () => void = () => undefined;
   #timer: NodeJS.Timeout | undefined;
   #stopWaiting: (() => void) | undefined;
   #patience: Promise<void> | undefined;
@@ -100,12 +104,7 @@ class Hop {
   }
 
   #ask(presented: Presented): void {
-    const answer = this.#gate.cache.exchange(
-      presented,
-      (fields, kind) => (kind === 'own' ? this.#forward(fields) : this.#forwardApart(presented, fields)),
-      this.#gate.options,
-    );
-    answer.then(
+    this.#answerTo(presented).then(
       (answered) => {
         const { head, body, info } = answered;
         this.#gate.onAnswer?.(info);
@@ -127,9 +126,26 @@ class Hop {
     );
   }
 
+  async #answerTo(presented: Presented): Promise<CacheResponse> {
+    const { cache, options, standInFor } = this.#gate;
+    if (standInFor === undefined) {
+      return cache.exchange(
+        presented,
+        (fields, kind) => (kind === 'own' ? this.#forward(fields) : this.#forwardApart(presented, fields)),
+        options,
+      );
+    }
+    const response = await cache.standIn(presented, options);
+    if (response === undefined) throw standInFor;
+    return response;
+  }
+
   /** Until it is decided, the head must not be rendered: the decision may add a condition. */
   #hold(): void {
     const request = this.#request;
+    const { end, write, destroy } = request;
+    // Set back, not deleted: Node would go on more slowly with an object that lost a property.
+    this.#restore = () => Object.assign(request, { end, write, destroy });
     request.end = (...values: unknown[]) => {
       this.#heldEnd = values;
       return request;
@@ -157,9 +173,7 @@ class Hop {
     this.#isHeld = false;
     clearTimeout(this.#timer);
     this.#stopWaiting?.();
-    Reflect.deleteProperty(this.#request, 'end');
-    Reflect.deleteProperty(this.#request, 'write');
-    Reflect.deleteProperty(this.#request, 'destroy');
+    this.#restore();
     return true;
   }
 

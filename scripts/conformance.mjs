@@ -35,15 +35,20 @@ for (const cache of values.peers ? [...ours, ...peers, none] : ours) {
 await writeTable(rows);
 
 async function rowOf({ client, store = 'disk', label }) {
-  const [asPrivate, asShared] = await Promise.all([
-    resultsOf(client, store, 'private'),
-    resultsOf(client, store, 'shared'),
-  ]);
+  const asPrivate = await resultsOf(client, store, 'private');
+  const asShared = await resultsOf(client, store, 'shared');
   const browser = asPrivate.filter((result) => !result.clientOnly);
   return `| ${[label(), ...[browser, asPrivate, asShared].map(cell)].join(' | ')} |`;
 }
 
+/** Of two runs: the suite measures seconds on the real clock, and a busy machine must count against no cache. */
 async function resultsOf(client, store, type) {
+  const first = await runOf(client, store, type);
+  const second = new Map((await runOf(client, store, type)).map((result) => [result.id, result]));
+  return first.map((result) => (result.verdict === 'pass' ? result : (second.get(result.id) ?? result)));
+}
+
+async function runOf(client, store, type) {
   const { stdout } = await run(
     process.execPath,
     ['dist/test/conformance/run.js', '--client', client, '--store', store, '--type', type],

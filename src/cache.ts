@@ -53,6 +53,14 @@ export class Cache implements AsyncDisposable {
   }
 
   /**
+   * Answers in place of an origin that failed outside of `exchange` (a client that gave up by a time-out of its own): with a stored response
+   * that is fresh, or that may be used although it is stale (RFC 5861 §4). `undefined` if there is none.
+   */
+  standIn(presented: Presented, choice?: CacheChoice): Promise<CacheResponse | undefined> {
+    return this.#engine.standIn(presented, this.#optionsFor(presented, choice));
+  }
+
+  /**
    * Is the request's content part of its key? Then `exchange` and `reuse` want `bodyHash`, from `bodyHashOf`; without it they leave
    * the request alone.
    */

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -15,9 +15,10 @@ const optionsSource = readFileSync(join(root, 'src/options.ts'), 'utf8');
 // Inside the package, so that its own name resolves to it.
 const temporary = mkdtempSync(join(root, 'dist/readme-'));
 let originRequests = 0;
-const server = createServer((_, response) => {
+const server = createServer((request, response) => {
   originRequests++;
-  response.setHeader('Cache-Control', 'max-age=60').end('body');
+  const isStorable = !request.url?.startsWith('/no-store');
+  response.setHeader('Cache-Control', isStorable ? 'max-age=60' : 'no-store').end('body');
 });
 
 /** Every default as it would be written in a program; a clock by its name. */
@@ -73,5 +74,33 @@ for (const client of ['axios', 'got']) {
     rmSync(join(temporary, '.cache'), { recursive: true });
   });
 }
+
+async function runExample(name: string, ...args: string[]): Promise<string[]> {
+  cpSync(join(root, 'examples', name), join(temporary, name));
+  const options = { cwd: temporary, timeout: 60_000 };
+  return (await promisify(execFile)(process.execPath, [name, ...args], options)).stdout.trim().split('\n');
+}
+
+readme('comes with an example that crawls politely, and waits for nothing that is stored', async () => {
+  const { port } = server.address() as AddressInfo;
+  const url = `http://127.0.0.1:${port}/polite`;
+  originRequests = 0;
+  assert.equal(await runExample('polite-crawl.mjs', url, url), [
+    `200 miss 4 characters ${url}`,
+    `200 hit 4 characters ${url}`,
+  ]);
+  assert.is(originRequests, 1);
+});
+
+readme('comes with an example that records what says no-store, and replays it without the network', async () => {
+  const { port } = server.address() as AddressInfo;
+  const url = `http://127.0.0.1:${port}/no-store`;
+  assert.equal(await runExample('replay.mjs', 'record', url), [`200 4 characters ${url}`]);
+  originRequests = 0;
+  const [recorded, other] = await runExample('replay.mjs', 'replay', url, `${url}/other`);
+  assert.is(recorded, `200 4 characters ${url}`);
+  assert.match(other ?? '', /^504 /);
+  assert.is(originRequests, 0);
+});
 
 readme.run();

@@ -1,4 +1,14 @@
-import { linkSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  linkSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 
@@ -28,7 +38,7 @@ export function claimDirectory(root: string, nowMs: number): string | undefined 
   try {
     for (;;) {
       const last = highestOf(root);
-      const living = last === 0 ? undefined : livingOwner(join(root, ownerFile(last)));
+      const living = last === 0 ? undefined : livingOwner(join(root, ownerFile(last)), statSync(mine).mtimeMs);
       if (living !== undefined) return lockedMessage(root, living, last);
       const next = last + 1;
       if (!linked(mine, join(root, ownerFile(next)))) continue;
@@ -54,6 +64,25 @@ export function releaseDirectory(root: string): void {
   renameSync(released, path);
 }
 
+/** Gives a sign of life now and then, until the thread ends. Twice is fine. */
+export function keepClaim(root: string): void {
+  if (beating.has(root)) return;
+  beating.add(root);
+  const last = join(root, ownerFile(highestOf(root)));
+  const timer = setInterval(() => {
+    const now = new Date();
+    try {
+      utimesSync(last, now, now);
+    } catch {
+      // Without a sign of life, another machine may take the directory over: no harm to what is in it.
+    }
+  }, silenceMs / 6);
+  timer.unref();
+}
+
+const silenceMs = 60_000;
+const beating = new Set<string>();
+
 function ownerFile(number: number): string {
   return `owner-${number}`;
 }
@@ -76,12 +105,16 @@ function linked(from: string, to: string): boolean {
   }
 }
 
-function livingOwner(path: string): Owner | undefined {
+/** `nowMs` by the clock of the file system, which may not be ours. */
+function livingOwner(path: string, nowMs: number): Owner | undefined {
   const owner = readOwner(path);
   if (owner === undefined || owner.released) return undefined;
   const self = thisProcess();
   if (owner.host === self.host && owner.boot !== self.boot) return undefined;
-  if (owner.host !== self.host || owner.pidNamespace !== self.pidNamespace) return owner;
+  if (owner.host !== self.host || owner.pidNamespace !== self.pidNamespace) {
+    // Another machine or container: its processes cannot be looked at, only the sign of life that they give.
+    return nowMs - statSync(path).mtimeMs > silenceMs ? undefined : owner;
+  }
   if (!isRunning(owner.pid)) return undefined;
   const start = processStartOf(owner.pid);
   return owner.processStart !== '' && start !== '' && start !== owner.processStart ? undefined : owner;

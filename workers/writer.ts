@@ -15,7 +15,7 @@ import { moving } from '../src/protocol/pool.js';
 import { BodyFiles } from './body-files.js';
 import { syncFolder } from './files.js';
 import { openDirectory } from './open-directory.js';
-import { releaseDirectory } from './owner.js';
+import { keepClaim, releaseDirectory } from './owner.js';
 import { SegmentLog } from './segment-log.js';
 
 interface Writer {
@@ -32,6 +32,7 @@ export default function handle(task: WriterTask): OpenAnswer | BatchAnswer | und
     case 'open': {
       const answer = openDirectory(task);
       if (answer.outcome === 'failed') return answer;
+      keepClaim(join(task.directory, formatFolder));
       const { table, hash, sequence, columns } = answer.index;
       return moving(answer, [table.buffer, hash.buffer, sequence.buffer, columns.buffer]);
     }
@@ -82,6 +83,7 @@ function dropSegment(folder: string, name: SegmentName): void {
 
 function writerFor(session: WriterSession): Writer {
   if (writer?.id !== session.writer) {
+    keepClaim(join(session.directory, formatFolder));
     writer = { id: session.writer, log: new SegmentLog(session), bodies: new BodyFiles(session) };
   }
   return writer;

@@ -17,6 +17,7 @@ export interface BodyFile {
 export interface LogPlace {
   /** The segment's number in the index. */
   readonly ordinal: number;
+  readonly segment: SegmentName;
   readonly offset: number;
   readonly recordBytes: number;
   readonly sequence: number;
@@ -46,6 +47,7 @@ export interface IndexParts {
 }
 
 const none = 0xffffffff;
+const noSegment: SegmentName = { writer: 0, number: 0 };
 /** Words of a slot in `columns`. */
 const words = 8;
 const segmentWord = 0;
@@ -143,10 +145,6 @@ export class DiskIndex {
     return ordinal;
   }
 
-  segmentAt(ordinal: number): SegmentName | undefined {
-    return this.#segments[ordinal];
-  }
-
   /** Whether anything that can be found is in a segment. */
   isLive(ordinal: number): boolean {
     return (this.#live[ordinal] ?? 0) > 0;
@@ -170,8 +168,10 @@ export class DiskIndex {
   }
 
   placeOf(slot: number): LogPlace {
+    const ordinal = this.#word(slot, segmentWord);
     return {
-      ordinal: this.#word(slot, segmentWord),
+      ordinal,
+      segment: this.#segments[ordinal] ?? noSegment,
       offset: this.#word(slot, offsetWord),
       recordBytes: this.#word(slot, lengthWord),
       sequence: this.sequenceOf(slot),

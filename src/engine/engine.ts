@@ -54,6 +54,11 @@ export class Engine implements EngineParts {
     return new Exchange(this, presented, neverForward, options).reuse();
   }
 
+  /** Answers in place of an origin that did not; `undefined` if nothing may. */
+  standIn(presented: Presented, options: CompleteRequestOptions): Promise<CacheResponse | undefined> {
+    return new Exchange(this, presented, neverForward, options).standIn();
+  }
+
   /** Waits for everything that is still being stored or validated in the background. */
   async settle(): Promise<void> {
     await this.background.settled();

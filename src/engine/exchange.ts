@@ -14,6 +14,7 @@ import type {
   RequestDecision,
   Rules,
   StorageDecision,
+  ValidationDecision,
 } from '../semantics/decisions.js';
 import { present } from '../semantics/present.js';
 import { backgroundFields, validationFields } from '../semantics/validators.js';
@@ -43,11 +44,20 @@ export class Exchange {
   readonly #options: CompleteRequestOptions;
   readonly #rules: Rules;
   readonly #key: string;
+  readonly #resumptions: number;
   #stored: readonly StoredResponse[] = [];
   #storeFailed = false;
   #flight: Flight | undefined;
 
-  constructor(engine: EngineParts, presented: Presented, forward: Forward, options: CompleteRequestOptions) {
+  /** `resumptions`: how often a body that breaks off may be asked for again. */
+  constructor(
+    engine: EngineParts,
+    presented: Presented,
+    forward: Forward,
+    options: CompleteRequestOptions,
+    resumptions = 2,
+  ) {
+    this.#resumptions = resumptions;
     this.#engine = engine;
     this.#presented = presented;
     this.#request = presented.request;
@@ -97,6 +107,19 @@ export class Exchange {
       this.#endFlight({ kind: 'look-again' });
       throw error;
     }
+  }
+
+  /** The answer where the origin gave none. */
+  async standIn(): Promise<CacheResponse | undefined> {
+    if (!this.#mayUseStore()) return undefined;
+    this.#stored = await this.#lookup();
+    const decision = this.#decide();
+    if (decision.action === 'reuse') return this.#perform({ ...decision, background: false });
+    if (decision.action !== 'validate') return undefined;
+    const stored = this.#storedAt(decision.index);
+    const verdict = decideValidation(this.#request, stored.head, undefined, this.#rules, this.#engine.nowMs());
+    if (verdict.action !== 'reuse-stale') return undefined;
+    return this.#respondStale(stored, verdict, decision.reason, undefined);
   }
 
   #perform(decision: RequestDecision): Promise<CacheResponse> | CacheResponse {
@@ -169,17 +192,7 @@ export class Exchange {
       case 'reuse-stale':
         received?.origin.body.discard();
         this.#endFlight({ kind: 'look-again' });
-        publish('stale', { request: this.#request, key: this.#key });
-        return this.#respondStored(stored, stored.head, verdict.ageSeconds, {
-          status: 'stale',
-          forward: decision.reason,
-          reason: received === undefined ? 'origin-unreachable' : `origin-${received.response.status}`,
-          stored: true,
-          key: this.#key,
-          tier: stored.tier,
-          ageSeconds: verdict.ageSeconds,
-          ttlSeconds: verdict.ttlSeconds,
-        });
+        return this.#respondStale(stored, verdict, decision.reason, received?.response.status);
       case 'refetch':
         received?.origin.body.discard();
         await this.#engine.store.remove(stored.ref);
@@ -192,6 +205,26 @@ export class Exchange {
       default:
         return assertNever(verdict);
     }
+  }
+
+  /** A stale response in place of an error (RFC 5861 §4). */
+  #respondStale(
+    stored: StoredResponse,
+    verdict: Extract<ValidationDecision, { action: 'reuse-stale' }>,
+    forward: ForwardReason,
+    originStatus: number | undefined,
+  ): CacheResponse {
+    publish('stale', { request: this.#request, key: this.#key });
+    return this.#respondStored(stored, stored.head, verdict.ageSeconds, {
+      status: 'stale',
+      forward,
+      reason: originStatus === undefined ? 'origin-unreachable' : `origin-${originStatus}`,
+      stored: true,
+      key: this.#key,
+      tier: stored.tier,
+      ageSeconds: verdict.ageSeconds,
+      ttlSeconds: verdict.ttlSeconds,
+    });
   }
 
   /** The origin's answer: handed on, and stored along the way if it may be. */
@@ -304,8 +337,12 @@ export class Exchange {
 
   /** A body that goes on from the origin where its source breaks off. */
   #resuming(source: Readable, head: ResponseHead, options: CompleteRequestOptions): Readable {
+    const left = this.#resumptions - 1;
+    if (left < 0) return source;
     const apart: Forward = (fields) => this.#forward(fields, 'separate');
-    return new ResumingBody(source, head, () => new Exchange(this.#engine, this.#presented, apart, options).run());
+    // The last word is the origin's: whatever others wait for may break off again.
+    const asked = left > 0 ? options : { ...options, collapse: false };
+    return new ResumingBody(source, head, () => new Exchange(this.#engine, this.#presented, apart, asked, left).run());
   }
 
   async #bypass(): Promise<CacheResponse> {

@@ -6,7 +6,7 @@ import type { CacheResponse } from './messages.js';
 
 /**
  * A body out of the cache that does not end where its source breaks off (the request it follows fails, a stored block is damaged): it
- * asks again and goes on from where it was, if the new answer is the same representation. Its reader notices nothing.
+ * asks again, once, and goes on from where it was, if the new answer is the same representation. Its reader notices nothing.
  */
 export class ResumingBody extends Readable {
   readonly #head: ResponseHead;
@@ -14,7 +14,7 @@ export class ResumingBody extends Readable {
   #source: Readable;
   #delivered = 0;
   #toSkip = 0;
-  #attemptsLeft = 2;
+  #hasAsked = false;
 
   /** `start`: where in the representation the source begins, in bytes; `end`: its last byte, if it is a part. */
   constructor(source: Readable, head: ResponseHead, again: () => Promise<CacheResponse>) {
@@ -60,11 +60,11 @@ export class ResumingBody extends Readable {
   }
 
   async #resume(cause: Error): Promise<void> {
-    if (this.#attemptsLeft === 0) {
+    if (this.#hasAsked) {
       this.destroy(cause);
       return;
     }
-    this.#attemptsLeft -= 1;
+    this.#hasAsked = true;
     try {
       const { head, body } = await this.#again();
       const source = body.from === 'origin' ? body.tap.stream : body.open();

@@ -74,6 +74,11 @@ export class WriteQueue {
     return this.#session;
   }
 
+  /** The longest that can be appended at once. */
+  get maxAppendBytes(): number {
+    return this.#options.slabBytes;
+  }
+
   /** Bytes of bodies that wait for a slab. */
   get waitingBytes(): number {
     return this.#waitingBytes;

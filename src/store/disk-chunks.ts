@@ -23,10 +23,11 @@ export class ChunkWindow {
     return this.#endByte - this.#firstByte;
   }
 
-  /** Keeps a long chunk as it is, so it must not be changed after. */
+  /** Keeps a long chunk, or a first one, as it is: so it must not be changed after. */
   append(chunk: Uint8Array): void {
+    const isFirst = this.#endByte === 0;
     this.#endByte += chunk.byteLength;
-    if (chunk.byteLength >= copyBelowBytes) {
+    if (isFirst || chunk.byteLength >= copyBelowBytes) {
       this.#block = undefined;
       this.#chunks.push(chunk);
       return;
@@ -37,11 +38,9 @@ export class ChunkWindow {
       this.#chunks[this.#chunks.length - 1] = this.#block.subarray(0, last.byteLength + chunk.byteLength);
       return;
     }
-    // The first block is small: most responses that come in tiny chunks are tiny.
-    const block = new Uint8Array(this.#endByte <= copyBelowBytes ? copyBelowBytes : blockBytes);
-    block.set(chunk);
-    this.#block = block.byteLength === blockBytes ? block : undefined;
-    this.#chunks.push(block.subarray(0, chunk.byteLength));
+    this.#block = new Uint8Array(blockBytes);
+    this.#block.set(chunk);
+    this.#chunks.push(this.#block.subarray(0, chunk.byteLength));
   }
 
   /** Forgets what lies before a place in the body, as far as whole chunks do. */

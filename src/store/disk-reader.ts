@@ -8,7 +8,7 @@ import type { WriterFailure } from '../protocol/messages.js';
 import type { StoredResponse } from './contract.js';
 import { type ByteRange, createBlockStream, createBytesStream } from './disk-body.js';
 import type { DiskFiles } from './disk-files.js';
-import { openBodyOf, type ReadRecord, type RecordPlace, readRecord } from './disk-record-reader.js';
+import { openBodyOf, type ReadRecord, readRecord } from './disk-record-reader.js';
 
 export interface DiskReaderOptions {
   readonly index: DiskIndex;
@@ -21,7 +21,7 @@ export interface DiskReaderOptions {
 
 /** A record and where it was read. */
 export interface FoundRecord {
-  readonly place: RecordPlace;
+  readonly place: LogPlace;
   readonly record: ReadRecord;
 }
 
@@ -39,7 +39,7 @@ export class DiskReader {
    */
   async read(slot: number, key: string | undefined): Promise<FoundRecord | undefined> {
     const { index, files, onDamage, onFailure } = this.#options;
-    const place = this.#named(index.placeOf(slot));
+    const place = index.placeOf(slot);
     let record: ReadRecord | string | undefined;
     try {
       record = await readRecord(files, place);
@@ -80,9 +80,8 @@ export class DiskReader {
   }
 
   /** What was just stored: read again only if somebody wants its body. */
-  responseAt(at: LogPlace, key: string, head: StoredHead, bodyBytes: number): StoredResponse {
+  responseAt(place: LogPlace, key: string, head: StoredHead, bodyBytes: number): StoredResponse {
     const { files, onDamage } = this.#options;
-    const place = this.#named(at);
     const onCorrupt = (detail: string): void => onDamage(key, hashOfKey(key), place.sequence, detail);
     const open = async () => {
       const record = await readRecord(files, place);
@@ -101,9 +100,5 @@ export class DiskReader {
       inlineBody: undefined,
       openBody: (range?: ByteRange): Readable => createBlockStream({ bodyBytes, open, onCorrupt }, range),
     };
-  }
-
-  #named(place: LogPlace): RecordPlace {
-    return { ...place, segment: this.#options.index.segmentAt(place.ordinal) ?? { writer: 0, number: 0 } };
   }
 }

@@ -1,5 +1,5 @@
 import { unpackHead } from '../disk/head-codec.js';
-import type { BodyFile, LogPlace, SegmentName } from '../disk/index-table.js';
+import type { BodyFile, LogPlace } from '../disk/index-table.js';
 import {
   areBlocksIntact,
   blockCrcsOf,
@@ -12,11 +12,6 @@ import {
 } from '../disk/record.js';
 import type { StoredHead } from '../http/message.js';
 import type { DiskFiles, ReadHandle } from './disk-files.js';
-
-/** Where a record is. */
-export interface RecordPlace extends LogPlace {
-  readonly segment: SegmentName;
-}
 
 /** A record that was read and found good. */
 export interface ReadRecord {
@@ -34,7 +29,7 @@ const wholeRecordBytes = 256 * 1024;
 const firstReadBytes = 16 * 1024;
 
 /** Reads and verifies a record. A string says what is wrong with it. */
-export async function readRecord(files: DiskFiles, place: RecordPlace): Promise<ReadRecord | string> {
+export async function readRecord(files: DiskFiles, place: LogPlace): Promise<ReadRecord | string> {
   const { ordinal, segment, offset, recordBytes } = place;
   const first = recordBytes <= wholeRecordBytes ? recordBytes : firstReadBytes;
   let bytes = await files.readSegment(ordinal, segment, offset, first);
@@ -66,7 +61,7 @@ export async function readRecord(files: DiskFiles, place: RecordPlace): Promise<
 /** Opens what holds a record's body. */
 export async function openBodyOf(
   files: DiskFiles,
-  place: RecordPlace,
+  place: LogPlace,
   header: RecordHeader,
 ): Promise<{ readonly handle: ReadHandle; readonly startInFile: number }> {
   switch (header.place) {

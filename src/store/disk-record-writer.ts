@@ -92,12 +92,16 @@ export class RecordWriter {
       return Promise.resolve(failed(`a head of ${headBytes} bytes is too large`, 'too-large'));
     }
     const { place, blockShift, bodyBytes } = record.header;
+    const recordBytes = recordBytesOf(headBytes, bodyBytes, blockShift, place);
+    if (recordBytes + record.removes.length * recordHeaderBytes > this.#queue.maxAppendBytes) {
+      return Promise.resolve(failed(`a body of ${bodyBytes} bytes is too large`, 'too-large'));
+    }
     const sequence = this.#nextSequence();
     const header = headerWith({
       ...record.header,
       sequence,
       headBytes,
-      recordBytes: recordBytesOf(headBytes, bodyBytes, blockShift, place),
+      recordBytes,
       hostHash: filterHashOf(hostOfUrl(record.head.url)),
       tagBits: tagBitsOf(record.tags),
     });
@@ -129,7 +133,8 @@ export class RecordWriter {
       recordBytes += header.recordBytes;
       costBytes += recordCostOf(header.recordBytes);
     }
-    const leaving = [...alsoLeaving, ...headers.map(({ replaces }) => replaces)];
+    const leaving = [...alsoLeaving];
+    for (const { replaces } of headers) if (replaces > 0) leaving.push(replaces);
     for (const sequence of leaving) this.#leaving.add(sequence);
     this.#space.reserve(costBytes);
     this.#makeRoom();

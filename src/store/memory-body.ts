@@ -4,7 +4,7 @@ import { CacheError } from '../errors.js';
 const firstBlockBytes = 4 * 1024;
 const maxBlockBytes = 256 * 1024;
 /** What a `Buffer` of its own costs besides its bytes. */
-const blockOverheadBytes = 500;
+const blockOverheadBytes = 450;
 const readBytes = 64 * 1024;
 
 /**

@@ -1,12 +1,12 @@
 import { serialize } from 'node:v8';
 import type { FieldLines, StoredHead } from '../http/message.js';
 
-// Measured by `benchmarks/eviction/memory-cost.mjs`, and rounded up: V8 lets its heap grow by half before it collects.
+// Measured by `benchmarks/eviction/memory-cost.mjs`.
 
 /** The objects and lists that hold one stored response together. */
-const responseOverheadBytes = 1536;
+const responseOverheadBytes = 900;
 /** Header and padding of a string, and the slots that refer to it. */
-const stringOverheadBytes = 48;
+const stringOverheadBytes = 36;
 
 /** Memory that a head and its key occupy, in bytes. */
 export function headCostBytes(key: string, head: StoredHead, tags: readonly string[]): number {

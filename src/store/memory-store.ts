@@ -110,6 +110,7 @@ class MemoryResponseStore implements MemoryStore, WriterHost {
     const own = ownHead(head);
     if (slot === undefined || own === undefined) return undefined;
     const costBytes = slot.body.costBytes + headCostBytes(slot.key, own, slot.tags);
+    slot.visited = true;
     if (!this.#makeRoom(costBytes - slot.costBytes, slot.priority, slot)) return undefined;
     this.#storedBytes += costBytes - slot.costBytes;
     slot.costBytes = costBytes;

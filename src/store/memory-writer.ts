@@ -71,11 +71,6 @@ export class MemoryWriter implements EntryWriter {
     return this.body.open(start, Number.POSITIVE_INFINITY);
   }
 
-  /** Bytes that it accounts for with the store. */
-  get reservedBytes(): number {
-    return this.#reservedBytes;
-  }
-
   #commit(trailers: readonly string[] | undefined): CommitResult {
     const { expectedBytes } = this.options;
     if (expectedBytes !== undefined && expectedBytes !== this.body.bytes) {

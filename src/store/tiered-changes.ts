@@ -44,7 +44,7 @@ export async function attempt<T>(tiers: Tiers, work: () => Promise<T>, otherwise
 
 /**
  * Changes of single responses, in both tiers. The disk decides which of two changes of one response wins; what memory
- * holds becomes visible only by a link in `known`, and each link is made after a look at what changed meanwhile.
+ * holds becomes visible only by a link to a response in `known`, which forgets what has changed.
  */
 export class TieredChanges {
   readonly #tiers: Tiers;
@@ -197,14 +197,11 @@ export class TieredChanges {
     return new MemoryCopy(ref, copy);
   }
 
-  /** Links what `work` puts in memory, if the response on disk is still what it was by then. */
+  /** Links what `work` puts in memory, if the response is still known by then. */
   async #holding(ref: StoreRef, work: () => Promise<StoredResponse | undefined>): Promise<StoredResponse | undefined> {
-    const { known, watches } = this.#tiers;
-    const watch = watches.open(ref.key);
     const copy = await work();
-    watches.close(watch);
     if (copy === undefined) return undefined;
-    if (watch.holds(ref.sequence) && known.link(ref, copy.ref)) return new MemoryCopy(ref, copy);
+    if (this.#tiers.known.link(ref, copy.ref)) return new MemoryCopy(ref, copy);
     this.#tiers.discard(copy.ref);
     return undefined;
   }

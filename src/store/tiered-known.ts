@@ -32,6 +32,7 @@ export class KnownKeys {
   readonly #maxKeys: number;
   readonly #discard: (memory: StoreRef) => void;
   #age = 0;
+  #coversUnderWay = 0;
   /** Whether there ever was a response in memory alone: as long as the disk tier works, there is none. */
   hasMemoryOnly = false;
 
@@ -56,7 +57,16 @@ export class KnownKeys {
   /** As `find`, unless it may have been invalidated since. What is in memory alone, memory itself forgets. */
   current(ref: StoreRef): KnownResponse | undefined {
     const response = this.find(ref);
-    return response?.isOnDisk && response.asOf !== this.#age ? undefined : response;
+    const isInDoubt = this.#coversUnderWay > 0 || response?.asOf !== this.#age;
+    return response?.isOnDisk && isInDoubt ? undefined : response;
+  }
+
+  /** Until the function returned is called, the disk may be invalidating any response. */
+  beginCover(): () => void {
+    this.#coversUnderWay += 1;
+    return () => {
+      this.#coversUnderWay -= 1;
+    };
   }
 
   inMemoryOnly(key: string): readonly KnownResponse[] {

@@ -1,6 +1,6 @@
 import { Transform, type TransformCallback } from 'node:stream';
 import type { EntryWriter, ResponseStore, StoredResponse, StoreRef } from './contract.js';
-import type { Watch, Watches } from './tiered-watch.js';
+import type { KnownKeys } from './tiered-known.js';
 
 const turnBytes = 512 * 1024;
 
@@ -10,13 +10,9 @@ export interface PromotionCounters {
   promotionsCompleted: number;
 }
 
-/** Where a promotion ends: notes the copy, unless the response is not stored any more. */
-export type Link = (ref: StoreRef, memory: StoreRef) => boolean;
-
 interface Promotion {
   readonly response: StoredResponse;
   readonly body: Uint8Array;
-  readonly watch: Watch;
 }
 
 /**
@@ -26,18 +22,16 @@ interface Promotion {
 export class Promotions {
   readonly counters: PromotionCounters = { promotionsQueued: 0, promotionsDropped: 0, promotionsCompleted: 0 };
   readonly #memory: ResponseStore;
-  readonly #watches: Watches;
-  readonly #link: Link;
+  readonly #known: KnownKeys;
   readonly #maxQueuedBytes: number;
   #queue: Promotion[] = [];
   #queuedBytes = 0;
   readonly #underWay = new Set<string>();
   #draining: Promise<void> | undefined;
 
-  constructor(memory: ResponseStore, watches: Watches, link: Link, maxQueuedBytes: number) {
+  constructor(memory: ResponseStore, known: KnownKeys, maxQueuedBytes: number) {
     this.#memory = memory;
-    this.#watches = watches;
-    this.#link = link;
+    this.#known = known;
     this.#maxQueuedBytes = maxQueuedBytes;
   }
 
@@ -54,20 +48,18 @@ export class Promotions {
     this.counters.promotionsQueued += 1;
     this.#underWay.add(nameOf(response.ref));
     this.#queuedBytes += body.length;
-    this.#queue.push({ response, body, watch: this.#watches.open(response.ref.key) });
+    this.#queue.push({ response, body });
     this.#draining ??= this.#drain();
   }
 
   /** Promotes a body too large to be read along with its head, while a reader reads it. */
   tap(response: StoredResponse): Transform {
     this.counters.promotionsQueued += 1;
-    const watch = this.#watches.open(response.ref.key);
     const writer = this.#memory.create(response.ref.key, response.head, { expectedBytes: response.bodyBytes });
     return new Tap(writer, async (isWhole) => {
-      if (isWhole) await this.#finish(response, writer, watch);
+      if (isWhole) await this.#finish(response, writer);
       else {
         this.counters.promotionsDropped += 1;
-        this.#watches.close(watch);
         await writer.abort();
       }
     });
@@ -79,10 +71,7 @@ export class Promotions {
   }
 
   clear(): void {
-    for (const { response, watch } of this.#queue) {
-      this.#watches.close(watch);
-      this.#underWay.delete(nameOf(response.ref));
-    }
+    for (const { response } of this.#queue) this.#underWay.delete(nameOf(response.ref));
     this.counters.promotionsDropped += this.#queue.length;
     this.#queue = [];
     this.#queuedBytes = 0;
@@ -104,29 +93,26 @@ export class Promotions {
     this.#draining = undefined;
   }
 
-  async #promote({ response, body, watch }: Promotion): Promise<void> {
-    if (!watch.holds(response.ref.sequence)) {
+  async #promote({ response, body }: Promotion): Promise<void> {
+    if (this.#known.current(response.ref) === undefined) {
       this.counters.promotionsDropped += 1;
-      this.#watches.close(watch);
       return;
     }
     const writer = this.#memory.create(response.ref.key, response.head, { expectedBytes: body.length });
     writer.write(body);
-    await this.#finish(response, writer, watch);
+    await this.#finish(response, writer);
   }
 
-  async #finish(response: StoredResponse, writer: EntryWriter, watch: Watch): Promise<void> {
+  async #finish({ ref }: StoredResponse, writer: EntryWriter): Promise<void> {
     const result = await writer.commit();
-    this.#watches.close(watch);
-    if (result.outcome === 'stored') {
-      const { ref } = result.response;
-      if (watch.holds(response.ref.sequence) && this.#link(response.ref, ref)) {
-        this.counters.promotionsCompleted += 1;
-        return;
-      }
-      await this.#memory.remove(ref);
+    const copy = result.outcome === 'stored' ? result.response.ref : undefined;
+    if (copy !== undefined && this.#known.link(ref, copy)) {
+      this.counters.promotionsCompleted += 1;
+      return;
     }
     this.counters.promotionsDropped += 1;
+    // Replaced, freshened, removed or invalidated meanwhile: a copy that is not linked is never seen.
+    if (copy !== undefined) await this.#memory.remove(copy);
   }
 }
 

@@ -67,8 +67,7 @@ class TieredStore implements ResponseStore {
     this.#known = new KnownKeys(options.maxKnownKeys ?? 65_536, discard);
     this.#tiers = { memory, disk, known: this.#known, watches: this.#watches, onEvent, discard };
     this.#changes = new TieredChanges(this.#tiers);
-    const link = (ref: StoreRef, copy: StoreRef) => this.#known.link(ref, copy);
-    this.#promotions = new Promotions(memory, this.#watches, link, options.maxPromotionBytes ?? 8 * 1024 * 1024);
+    this.#promotions = new Promotions(memory, this.#known, options.maxPromotionBytes ?? 8 * 1024 * 1024);
   }
 
   async lookup(key: string): Promise<readonly StoredResponse[]> {
@@ -105,11 +104,13 @@ class TieredStore implements ResponseStore {
   async invalidate(selector: Selector): Promise<number> {
     let covered = 0;
     for await (const _ of this.#memoryOnly(selector)) covered += 1;
+    const uncover = this.#known.beginCover();
     this.#cover(selector);
     await this.#memory.invalidate(selector);
     covered += await attempt(this.#tiers, () => this.#disk.invalidate(selector), 0);
     // Again: what was looked up or promoted in between may be from before the disk was done.
     this.#cover(selector);
+    uncover();
     return covered;
   }
 
@@ -144,9 +145,11 @@ class TieredStore implements ResponseStore {
   }
 
   async clear(): Promise<void> {
+    const uncover = this.#known.beginCover();
     this.#forgetEverything();
     await Promise.all([this.#memory.clear(), attempt(this.#tiers, () => this.#disk.clear(), undefined)]);
     this.#forgetEverything();
+    uncover();
   }
 
   async close(): Promise<void> {
@@ -210,8 +213,7 @@ class TieredStore implements ResponseStore {
   }
 
   #tap(response: StoredResponse) {
-    const isCurrent = this.#known.complete(response.ref.key)?.some(({ ref }) => ref.sequence === response.ref.sequence);
-    return isCurrent ? this.#promotions.tap(response) : undefined;
+    return this.#known.current(response.ref) && this.#promotions.tap(response);
   }
 
   #admits(key: string, admission: Admission, bodyBytes = 0): boolean {

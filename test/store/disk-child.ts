@@ -68,6 +68,12 @@ try {
   say('open');
   if (command === 'write') await write(store);
   if (command === 'fill') await fill(store);
+  if (command === 'leave') {
+    // Neither waits nor closes: what is under way holds the process, an idle store does not.
+    const writer = store.create('k', headOf('https://a.test/'));
+    writer.write(bodyOfNumber(5));
+    void writer.commit().then(({ outcome }) => say(outcome));
+  }
   if (command === 'hold') {
     for await (const _ of createInterface({ input: process.stdin })) break;
     await store.close();

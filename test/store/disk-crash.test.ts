@@ -156,6 +156,20 @@ function mountSmallDevice(): string | undefined {
   }
 }
 
+test('keeps a process alive for what is under way, and no longer', () =>
+  inTemporaryDirectory(async (directory) => {
+    const child = start('leave', directory);
+    child.process.stdin?.end();
+    const lines: string[] = [];
+    for await (const line of child.lines) lines.push(line);
+    const [code] = (await child.exited) as readonly unknown[];
+    assert.is(code, 0);
+    assert.equal(lines, ['open', 'stored']);
+    const store = await openIn(directory);
+    assert.ok(bodyOfNumber(5).equals(await bodyOf((await store.lookup('k'))[0])));
+    await store.close();
+  }));
+
 test('says so when the directory cannot be written', () =>
   inTemporaryDirectory(async (directory) => {
     await chmod(directory, 0o555);

@@ -1,4 +1,4 @@
-import { mkdir, readdir, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -228,6 +228,25 @@ test('a second owner is told who has the directory', () =>
       assert.match(String(error), directory);
     }
     await first.close();
+    await (await openIn(directory)).close();
+  }));
+
+test('takes over from an owner in another container once that gives no sign of life', () =>
+  inTemporaryDirectory(async (directory) => {
+    await (await openIn(directory)).close();
+    const root = join(directory, 'offloop-1');
+    const [last = ''] = (await readdir(root)).filter((name) => name.startsWith('owner-'));
+    const elsewhere = JSON.stringify({ pid: 1, host: 'elsewhere', boot: '', pidNamespace: '', sinceMs: 0 });
+    await writeFile(join(root, last), elsewhere);
+    try {
+      await openIn(directory);
+      assert.unreachable();
+    } catch (error) {
+      assert.is((error as { code?: string }).code, 'ERR_CACHE_LOCKED');
+      assert.match(String(error), 'process 1 on elsewhere');
+    }
+    const { mtimeMs } = await stat(join(root, last));
+    await utimes(join(root, last), new Date(mtimeMs - 70_000), new Date(mtimeMs - 70_000));
     await (await openIn(directory)).close();
   }));
 

@@ -142,6 +142,28 @@ bounds('evicts what was not used before what was, and tells', async () => {
   assert.is((await store.stats()).counters.evicted, 2);
 });
 
+bounds('makes room for a larger head at the cost of others, not of the response that gets it', async () => {
+  const store = createMemoryStore({ maxBytes: 250_000, maxEntryBytes: 100_000 });
+  for (const name of ['a', 'b', 'c']) await mustPut(store, name, bytesOf(70_000), { expectedBytes: 70_000 });
+  const { ref } = await mustFindOne(store, 'a');
+  const updated = await store.updateHead(ref, headOf('a', { fields: ['x', 'y'.repeat(60_000)] }));
+  assert.ok(updated !== undefined);
+  assert.equal(await keysOf(store), ['a', 'c']);
+  assert.is(await store.updateHead(updated.ref, headOf('a', { fields: ['x', 'y'.repeat(260_000)] })), undefined);
+});
+
+bounds('keeps nothing of a body too large for a reader that left', async () => {
+  const store = createMemoryStore({ maxBytes: mebibyte, maxEntryBytes: 200_000 });
+  const writer = store.create(key, headOf(key));
+  const leaving = writer.openBody();
+  writer.write(bytesOf(150_000));
+  leaving.destroy();
+  await new Promise((resolve) => leaving.once('close', resolve));
+  writer.write(bytesOf(150_000));
+  assert.is((await store.stats()).bytes, 0);
+  await writer.abort();
+});
+
 bounds('is not flushed by a scan', async () => {
   const store = createMemoryStore({ maxBytes: 300_000, maxEntryBytes: 100_000 });
   for (let i = 0; i < 10; i += 1) await mustPut(store, `used/${i}`, bytesOf(10_000));

@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ResponseStore, StoredResponse, StoreEvent } from '../../src/store/contract.js';
@@ -328,6 +329,50 @@ tiered('brings nothing back from disk that was replaced in memory while the disk
   await mustPut(store, key, Buffer.from('new'), { replaces: [old.ref] });
   await assertBody(await mustFindOne(store, key), Buffer.from('new'));
   await memory.clear();
+  assert.equal(await store.lookup(key), []);
+});
+
+tiered('replaces on disk what was in memory alone', async () => {
+  let isFull = true;
+  const { store: disk } = counting(createMemoryStore({ maxBytes: mebibyte }));
+  const create = disk.create;
+  disk.create = (name, head, options) =>
+    isFull ? unplugged().create(name, head, options) : create(name, head, options);
+  const { store, memory } = open({ disk });
+  const old = await mustPut(store, key, Buffer.from('old'));
+  isFull = false;
+  await mustPut(store, key, Buffer.from('new'), { replaces: [old.ref] });
+  assertDeclined(await put(store, key, Buffer.from('late'), { replaces: [old.ref] }), 'superseded');
+  await assertBody(await mustFindOne(store, key), Buffer.from('new'));
+  await assertBody(await mustFindOne(disk, key), Buffer.from('new'));
+  assert.is((await memory.stats()).entries, 1);
+});
+
+tiered('keeps no copy in memory of what the disk is invalidating', async () => {
+  const { store: disk } = counting(createMemoryStore({ maxBytes: mebibyte }));
+  await mustPut(disk, key, bytesOf(10), { tags: ['t'] });
+  const events = new EventEmitter();
+  const invalidate = disk.invalidate;
+  disk.invalidate = async (selector) => {
+    events.emit('asked');
+    await once(events, 'looked');
+    const covered = await invalidate(selector);
+    events.emit('covered');
+    await once(events, 'told');
+    return covered;
+  };
+  const { store } = open({ disk });
+  await store.lookup(key);
+  await store.flush();
+  const { ref } = await mustFindOne(store, key);
+  const invalidated = store.invalidate({ tag: 't' });
+  await once(events, 'asked');
+  assert.is((await store.lookup(key)).length, 1);
+  events.emit('looked');
+  await once(events, 'covered');
+  assert.is(await store.updateHead(ref, headOf(key)), undefined);
+  events.emit('told');
+  assert.is(await invalidated, 1);
   assert.equal(await store.lookup(key), []);
 });
 

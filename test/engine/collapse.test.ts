@@ -1,0 +1,264 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { bytesOf } from '../contract/contract-kit.js';
+import type { Answer } from './clients.js';
+import { entriesOf, withEachClient } from './fixture.js';
+import { counting, type Handler, reply } from './origin.js';
+
+const test = suite('collapsed requests');
+const memory = { tier: 'memory' } as const;
+const fresh = { 'Cache-Control': 'max-age=60' };
+
+/** Answers only when it is told to. */
+class Valve {
+  readonly handler: Handler;
+  #waiting: (() => void)[] = [];
+  #isOpen = false;
+
+  constructor(inner: Handler) {
+    this.handler = async (...parameters) => {
+      if (!this.#isOpen) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      await inner(...parameters);
+    };
+  }
+
+  open(): void {
+    this.#isOpen = true;
+    for (const go of this.#waiting.splice(0)) go();
+  }
+
+  /** Lets the requests that wait now through. */
+  pulse(): void {
+    for (const go of this.#waiting.splice(0)) go();
+  }
+}
+
+/** Time for requests that were made to reach the origin, if they are going to: several turns of the event loop, with its I/O. */
+async function turns(count = 30): Promise<void> {
+  for (let turn = 0; turn < count; turn += 1) await new Promise(setImmediate);
+}
+
+const texts = (answers: readonly Answer[]): string[] => answers.map(({ text }) => text);
+
+for (const tier of ['memory', 'disk'] as const) {
+  const options = tier === 'memory' ? memory : {};
+  let valve = new Valve(counting());
+  withEachClient(
+    test,
+    `concurrent misses make one origin request (${tier})`,
+    () => {
+      valve = new Valve(counting());
+      return valve.handler;
+    },
+    options,
+    async ({ client, cache, origin, at }) => {
+      const answers = Array.from({ length: 10 }, () => client.ask(at('/')));
+      await origin.arrived(1);
+      await turns();
+      valve.open();
+      const done = await Promise.all(answers);
+      assert.equal([...new Set(texts(done))], ['/ 1']);
+      assert.is(origin.hits.length, 1);
+      assert.is(done.filter(({ info }) => info?.status === 'miss').length, 1);
+      await cache.flush();
+      assert.is(await entriesOf(cache), 1);
+    },
+  );
+
+  withEachClient(
+    test,
+    `who comes in the middle of a body reads it from its first byte (${tier})`,
+    () => async (_, response) => {
+      response.writeHead(200, { ...fresh, 'Content-Length': '2000000' });
+      response.write(bytesOf(2_000_000, 1).subarray(0, 1_000_000));
+      await bodyGate;
+      response.end(bytesOf(2_000_000, 1).subarray(1_000_000));
+    },
+    options,
+    async ({ client, origin, at }) => {
+      let openGate: () => void = () => undefined;
+      bodyGate = new Promise((resolve) => {
+        openGate = resolve;
+      });
+      const first = client.ask(at('/'));
+      await origin.arrived(1);
+      await turns();
+      const later = [client.ask(at('/')), client.ask(at('/'))];
+      await turns();
+      openGate();
+      for (const answer of await Promise.all([first, ...later])) assert.ok(answer.body.equals(bytesOf(2_000_000, 1)));
+      for (const { info, headers } of await Promise.all(later)) {
+        assert.is(info?.status, 'collapsed');
+        assert.match(String(headers['cache-status']), 'collapsed');
+      }
+      assert.is(origin.hits.length, 1);
+    },
+  );
+}
+
+let bodyGate: Promise<void> = Promise.resolve();
+
+const valved = (inner: () => Handler): { handler: () => Handler; valve: () => Valve } => {
+  let valve = new Valve(inner());
+  return {
+    handler: () => {
+      valve = new Valve(inner());
+      return valve.handler;
+    },
+    valve: () => valve,
+  };
+};
+
+const uncacheable = valved(() => counting({ 'Cache-Control': 'no-store' }));
+withEachClient(
+  test,
+  'an answer that cannot be stored is for the one who asked; the others do not wait for one another',
+  uncacheable.handler,
+  memory,
+  async ({ client, origin, at }) => {
+    const answers = Array.from({ length: 6 }, () => client.ask(at('/')));
+    await origin.arrived(1);
+    await turns();
+    assert.is(origin.hits.length, 1);
+    uncacheable.valve().pulse();
+    // All the others are out at once, before any of them is answered.
+    await origin.arrived(6);
+    uncacheable.valve().open();
+    assert.equal(texts(await Promise.all(answers)).sort(), ['/ 1', '/ 2', '/ 3', '/ 4', '/ 5', '/ 6']);
+  },
+);
+
+const variants = valved(
+  () => (request, response) =>
+    reply(response, `in ${request.headers['accept-language']}`, { ...fresh, Vary: 'Accept-Language' }),
+);
+withEachClient(
+  test,
+  'an answer that varies is not given to whom it does not fit',
+  variants.handler,
+  memory,
+  async ({ client, origin, at }) => {
+    const ask = (language: string) => client.ask(at('/'), { headers: { 'accept-language': language } });
+    const answers = [ask('de'), ask('en'), ask('de')];
+    await origin.arrived(1);
+    await turns();
+    variants.valve().open();
+    assert.equal(texts(await Promise.all(answers)), ['in de', 'in en', 'in de']);
+    assert.is(origin.hits.length, 2);
+  },
+);
+
+let failures = 0;
+const flaky = valved(() => {
+  let count = 0;
+  return (request, response) => {
+    count += 1;
+    if (count <= failures) request.socket.destroy();
+    else reply(response, `good ${count}`, fresh);
+  };
+});
+withEachClient(
+  test,
+  'a leader that fails before its head hands over to the next: one fails, the others are answered',
+  flaky.handler,
+  memory,
+  async ({ client, origin, at }) => {
+    failures = 1;
+    const answers = Array.from({ length: 5 }, () => client.ask(at('/')).catch((error: unknown) => error));
+    await origin.arrived(1);
+    await turns();
+    flaky.valve().open();
+    const done = await Promise.all(answers);
+    assert.is(done.filter((result) => result instanceof Error).length, 1);
+    assert.is(done.filter((result) => !(result instanceof Error) && (result as Answer).text === 'good 2').length, 4);
+    assert.is(origin.hits.length, 2);
+  },
+);
+
+const held = valved(() => counting());
+withEachClient(
+  test,
+  'a leader that gives up before its head hands over to the next',
+  held.handler,
+  memory,
+  async ({ client, origin, at }) => {
+    const controller = new AbortController();
+    const leader = client.ask(at('/'), { signal: controller.signal }).catch((error: unknown) => error);
+    await origin.arrived(1);
+    const followers = [client.ask(at('/')), client.ask(at('/'))];
+    await turns();
+    controller.abort();
+    assert.instance(await leader, Error);
+    await origin.arrived(2);
+    held.valve().open();
+    const done = await Promise.all(followers);
+    assert.is(done[0]?.text, done[1]?.text);
+    assert.is(origin.hits.length, 2);
+  },
+);
+
+const lonely = valved(() => counting());
+withEachClient(
+  test,
+  'a follower that gives up leaves the others alone',
+  lonely.handler,
+  memory,
+  async ({ client, origin, at }) => {
+    const leader = client.ask(at('/'));
+    await origin.arrived(1);
+    const controller = new AbortController();
+    const follower = client.ask(at('/'), { signal: controller.signal }).catch((error: unknown) => error);
+    const other = client.ask(at('/'));
+    await turns();
+    controller.abort();
+    assert.instance(await follower, Error);
+    lonely.valve().open();
+    assert.equal(texts([await leader, await other]), ['/ 1', '/ 1']);
+    assert.is(origin.hits.length, 1);
+  },
+);
+
+const apart = valved(() => counting());
+withEachClient(
+  test,
+  'collapse false: everyone for themselves',
+  apart.handler,
+  { ...memory, collapse: false },
+  async ({ client, origin, at }) => {
+    const answers = Array.from({ length: 4 }, () => client.ask(at('/')));
+    await origin.arrived(4);
+    apart.valve().open();
+    assert.equal(texts(await Promise.all(answers)).sort(), ['/ 1', '/ 2', '/ 3', '/ 4']);
+  },
+);
+
+const stale = valved(() => {
+  let count = 0;
+  return (request, response) => {
+    count += 1;
+    const isCurrent = request.headers['if-none-match'] !== undefined;
+    reply(response, isCurrent ? '' : `body ${count}`, { ...fresh, ETag: '"a"' }, isCurrent ? 304 : 200);
+  };
+});
+withEachClient(
+  test,
+  'concurrent validations of one stored response are one',
+  stale.handler,
+  memory,
+  async ({ client, cache, clock, origin, at }) => {
+    const first = client.ask(at('/'));
+    await origin.arrived(1);
+    stale.valve().pulse();
+    await first;
+    await cache.flush();
+    clock.advanceSeconds(61);
+    const answers = Array.from({ length: 5 }, () => client.ask(at('/')));
+    await origin.arrived(2);
+    await turns();
+    stale.valve().open();
+    assert.equal([...new Set(texts(await Promise.all(answers)))], ['body 1']);
+    assert.is(origin.hits.length, 2);
+  },
+);
+
+test.run();

@@ -1,0 +1,169 @@
+// time limit: 300 s
+import { readdir } from 'node:fs/promises';
+import { Agent } from 'node:http';
+import { join } from 'node:path';
+import axios from 'axios';
+import got from 'got';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { cacheAxios } from '../../interceptors/axios.js';
+import { cacheGot } from '../../interceptors/got.js';
+import { type Cache, openCache } from '../../src/index.js';
+import { createMemoryStore } from '../../src/store/memory-store.js';
+import { randomOf } from '../contract/contract-kit.js';
+import { inDirectory } from './fixture.js';
+import { bodyOf, FuzzOrigin, type OriginPlan } from './fuzz-origin.js';
+import { axiosReader, type FuzzReader, gotReader, type ReadOutcome } from './fuzz-reader.js';
+
+const test = suite('random schedules of readers that share requests');
+
+const paths = ['/a', '/b'];
+
+interface Schedule {
+  readonly origin: FuzzOrigin;
+  readonly cache: Cache;
+  readonly agent: Agent;
+  readonly random: () => number;
+  readonly readers: FuzzReader[];
+  readonly asked: Set<string>;
+  isClosed: boolean;
+}
+
+function planOf(seed: number): OriginPlan {
+  const random = randomOf(seed * 31 + 5);
+  return {
+    seed,
+    isStorable: random() % 4 !== 0,
+    hasValidator: random() % 3 !== 0,
+    changes: random() % 4 === 0,
+    failsOneIn: random() % 2 === 0 ? 0 : 2 + (random() % 3),
+  };
+}
+
+async function run(schedule: Schedule): Promise<void> {
+  const { origin, cache, agent, random, readers } = schedule;
+  const axiosClient = cacheAxios(axios.create({ proxy: false }), cache);
+  const gotClient = got.extend(cacheGot(cache));
+  const any = (): FuzzReader | undefined => readers[random() % Math.max(1, readers.length)];
+  const actions: (() => void)[] = [
+    ...Array.from({ length: 4 }, () => () => {
+      const path = paths[random() % 2] ?? '/a';
+      schedule.asked.add(path);
+      const isFast = random() % 3 !== 0;
+      const url = origin.url + path;
+      readers.push(
+        random() % 2 === 0 ? axiosReader(axiosClient, url, agent, isFast) : gotReader(gotClient, url, agent, isFast),
+      );
+    }),
+    () => origin.step(),
+    () => origin.step(),
+    () => origin.step(),
+    () => any()?.step(),
+    () => any()?.step(),
+    () => any()?.abort(),
+    () => {
+      if (random() % 12 !== 0) return;
+      schedule.isClosed = true;
+      void cache.close();
+    },
+  ];
+  const count = 8 + (random() % 25);
+  for (let action = 0; action < count; action += 1) {
+    actions[random() % actions.length]?.();
+    for (let turn = random() % 6; turn > 0; turn -= 1) await new Promise(setImmediate);
+  }
+  origin.runFreely();
+  for (const reader of readers) reader.hurry();
+}
+
+async function settle(schedule: Schedule, seed: number): Promise<ReadOutcome[]> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`seed ${seed}: a reader hangs`)), 5_000);
+  });
+  try {
+    return await Promise.race([Promise.all(schedule.readers.map(({ outcome }) => outcome)), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function check(schedule: Schedule, plan: OriginPlan, outcomes: readonly ReadOutcome[]): void {
+  const { origin, readers, asked } = schedule;
+  const where = `seed ${plan.seed} ${JSON.stringify(plan)}`;
+  let lost = 0;
+  let aborts = 0;
+  for (const [position, outcome] of outcomes.entries()) {
+    if (readers[position]?.isAborted) {
+      aborts += 1;
+      continue;
+    }
+    if (outcome.kind === 'read') {
+      assert.ok(outcome.body.equals(bodyOf(outcome.version, plan.seed)), `${where}: wrong bytes of ${outcome.version}`);
+    } else {
+      lost += 1;
+      assert.ok(origin.failed > 0, `${where}: failed without a reason: ${String(outcome.error)}`);
+    }
+  }
+  const isSteady = plan.isStorable && !plan.changes && plan.hasValidator && !schedule.isClosed;
+  // An answer that breaks off takes the one who asked with it. Who reads along asks again, twice at most.
+  if (isSteady && origin.failed <= 2)
+    assert.ok(lost <= origin.failed, `${where}: ${lost} lost of ${origin.failed} failures`);
+  const most = isSteady ? asked.size + aborts + origin.failed : readers.length * 3;
+  assert.ok(origin.requests <= most, `${where}: ${origin.requests} requests, at most ${most}`);
+}
+
+async function trial(seed: number, directory: string | undefined): Promise<void> {
+  const plan = planOf(seed);
+  await using origin = await FuzzOrigin.open(plan);
+  const agent = new Agent({ keepAlive: true });
+  const store = directory === undefined ? createMemoryStore({ maxBytes: 32e6 }) : undefined;
+  const cache = await openCache({ directory: directory ?? 'unused', ...(store && { store }), finishAbandonedBytes: 0 });
+  const schedule: Schedule = {
+    origin,
+    cache,
+    agent,
+    random: randomOf(seed),
+    readers: [],
+    asked: new Set(),
+    isClosed: false,
+  };
+  await run(schedule);
+  check(schedule, plan, await settle(schedule, seed));
+  await cache.close();
+  await quiet(
+    () => Object.keys(agent.sockets).length === 0 && Object.keys(agent.requests).length === 0,
+    `seed ${seed}: a connection is still in use`,
+  );
+  agent.destroy();
+  if (directory !== undefined) assert.equal(await readdir(join(directory, 'offloop-1', 'tmp')), []);
+}
+
+/** Connections close in turns of their own. */
+async function quiet(isQuiet: () => boolean, message: string): Promise<void> {
+  for (let turn = 0; turn < 2000 && !isQuiet(); turn += 1) await new Promise(setImmediate);
+  assert.ok(isQuiet(), message);
+}
+
+/** A failure names its seed; `FUZZ_SEED` runs that one alone. */
+async function trialAll(count: number, directoryOf: (seed: number) => string | undefined): Promise<void> {
+  const failures: string[] = [];
+  for (const seed of seeds(count)) {
+    await trial(seed, directoryOf(seed)).catch((error: unknown) => failures.push(String(error)));
+  }
+  assert.equal(failures, []);
+}
+
+const only = Number(process.env.FUZZ_SEED ?? 0);
+const seeds = (count: number): number[] => (only > 0 ? [only] : Array.from({ length: count }, (_, index) => index + 1));
+
+test('every reader gets the right bytes or an error it is entitled to, and nothing stays open (memory)', async () => {
+  await trialAll(300, () => undefined);
+});
+
+test('every reader gets the right bytes or an error it is entitled to, and nothing stays open (disk)', () =>
+  inDirectory(async (directory) => {
+    await trialAll(60, (seed) => join(directory, String(seed)));
+  }));
+
+test.run();
