@@ -6,6 +6,7 @@ import http from 'node:http';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import axios, { type AxiosInstance } from 'axios';
@@ -135,6 +136,7 @@ for (const kind of ['axios', 'got'] as const) {
     );
     await cache.close();
     await socketsGone(agent, context.origin);
+    await nothingUnderWay();
     assert.equal({ files: openFiles(), resources: resources() }, before);
   });
 
@@ -169,6 +171,11 @@ function resources(): Readonly<Record<string, number>> {
   const counts: Record<string, number> = {};
   for (const name of process.getActiveResourcesInfo().sort()) counts[name] = (counts[name] ?? 0) + 1;
   return counts;
+}
+
+/** A file that a reader has just left is closed by a thread, some turns later. */
+async function nothingUnderWay(): Promise<void> {
+  for (let turns = 0; turns < 10_000 && resources().FSReqCallback !== undefined; turns += 1) await setImmediate();
 }
 
 /** Connections are the agent's and the origin's: they are closed here, and what is left is the cache's. */
