@@ -64,7 +64,7 @@ export async function answerOrdinary(
     statusText: head.statusText,
     headers: headersLike(config, headers),
     config,
-    request: new StoredRequest(presented.request, head, headers),
+    request: new StoredRequest(presented.request, head, headers, config.maxRedirects !== 0),
     data: convert(decoded, config),
     cached: true,
     cacheInfo: info,

@@ -71,7 +71,10 @@ export function cacheAxios<Instance extends Pick<AxiosInstance, 'interceptors' |
         config.adapter = cachingAdapter(instance, cache, config.adapter, choice, implied);
       return config;
     },
-    null,
+    // axios before 1.8 calls this for what is thrown above, and sends the request all the same if it returns.
+    (error) => {
+      throw error;
+    },
     { synchronous: true },
   );
   attachments.set(instance, { interceptor, implied });

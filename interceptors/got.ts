@@ -1,4 +1,5 @@
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
+import type { Readable } from 'node:stream';
 import type { BeforeRequestHook, ExtendOptions, RequestFunction } from 'got';
 import {
   bodyHashOf,
@@ -33,29 +34,44 @@ type NativeOptions = Parameters<RequestFunction>[1];
 /** What got takes for an answer in place of a request. */
 type GotResult = Exclude<Awaited<ReturnType<RequestFunction>>, undefined>;
 
+/** The request functions that stand in for users' own, and which hook put them there. */
+const planted = new WeakMap<
+  RequestFunction,
+  { readonly by: BeforeRequestHook; readonly own: RequestFunction | undefined }
+>();
+
 /**
  * What got is to be extended with to use the cache: `got.extend(cacheGot(cache))`. One request says more in its context:
  * `context: { cache: false }`, or `context: { cache: { mode: 'reload' } }`.
  *
  * Responses carry `isFromCache`, `cacheInfo` and a `Cache-Status` field. Throws `ERR_CACHE_OPTIONS` for wrong options; a request that
- * also uses got's own `cache` option fails with `ERR_CACHE_ATTACHED`.
+ * also uses got's own `cache` option, or was extended with two caches, fails with `ERR_CACHE_ATTACHED`.
  */
 export function cacheGot(cache: Cache, defaults: RequestOptions = {}): ExtendOptions {
   checkChoice(defaults, 'cacheGot()');
   const plant: BeforeRequestHook = (options) => {
     const choice = layChoices(defaults, checkChoice(options.context.cache, 'context.cache'));
+    if (choice === false) return;
     if (options.cache) {
       const message =
         'got has a cache of its own here (its option "cache"). Use one of the two: remove that option, or set context.cache to false.';
-      if (choice !== false) throw new CacheError('ERR_CACHE_ATTACHED', message);
-      return;
+      throw new CacheError('ERR_CACHE_ATTACHED', message);
     }
-    const own = options.request;
-    options.request = (url, native) => {
+    const { request } = options;
+    const earlier = request && planted.get(request);
+    // A request that failed before it was made has left what was planted for it.
+    if (earlier !== undefined && earlier.by !== plant) {
+      const message = 'got has a cache of ours already. Extend it with cacheGot() once, or set context.cache to false.';
+      throw new CacheError('ERR_CACHE_ATTACHED', message);
+    }
+    const own = earlier === undefined ? request : earlier.own;
+    const ask: RequestFunction = (url, native) => {
       // Hooks, retries and redirects see what the user set.
       options.request = own;
       return new GotHop(cache, url, native, options, choice).result;
     };
+    planted.set(ask, { by: plant, own });
+    options.request = ask;
   };
   return { hooks: { beforeRequest: [plant] } };
 }
@@ -86,7 +102,7 @@ class GotHop {
     url: URL,
     native: NativeOptions,
     gotOptions: GotOptions,
-    choice: false | RequestOptions | undefined,
+    choice: RequestOptions | undefined,
   ) {
     this.#url = url;
     this.#native = native;
@@ -105,7 +121,7 @@ class GotHop {
     );
   }
 
-  async #ask(cache: Cache, presented: Presented, choice: false | RequestOptions | undefined): Promise<CacheResponse> {
+  async #ask(cache: Cache, presented: Presented, choice: RequestOptions | undefined): Promise<CacheResponse> {
     const { request } = presented;
     const forward: Forward = (fields, kind) =>
       kind === 'own' ? this.#forward(fields) : this.#forwardApart(fields ?? request.fields);
@@ -129,7 +145,7 @@ class GotHop {
     if (body.from === 'cache') {
       const message = new StoredMessage(answer, body);
       addTimings(message, this.#startMs, this.#url.protocol === 'https:');
-      if (this.#guard === undefined) this.#resolve(message);
+      if (this.#guard === undefined) this.#resolve(goingWithReader(message));
       else this.#guard.substitute(message);
       return;
     }
@@ -181,6 +197,25 @@ class GotHop {
 function contentOf(body: GotOptions['body']): Uint8Array | undefined {
   if (typeof body === 'string') return Buffer.from(body);
   return body instanceof Uint8Array ? body : undefined;
+}
+
+/**
+ * Without a request, got has nothing to destroy when its stream is destroyed, and the body would stay open. It does tell each response
+ * whose it is, and so does whatever it puts around one to undo its content coding.
+ */
+function goingWithReader(message: StoredMessage): StoredMessage {
+  let owner: Readable | undefined;
+  Object.defineProperty(message, 'request', {
+    enumerable: true,
+    configurable: true,
+    get: () => owner,
+    set: (reader: Readable) => {
+      owner = reader;
+      if (reader.destroyed) process.nextTick(() => message.destroy());
+      else reader.once('close', () => message.destroy());
+    },
+  });
+  return message;
 }
 
 /** As got itself tells them from responses. */

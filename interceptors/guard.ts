@@ -81,6 +81,14 @@ export class Guard {
    */
   substitute(message: IncomingMessage): void {
     const { request } = this;
+    if (request.destroyed) {
+      if (!isAnswered(request)) {
+        message.destroy();
+        return;
+      }
+      // Node takes a request for destroyed once its response has been read, and clients look.
+      request.destroyed = false;
+    }
     this.#mode = 'replaced';
     this.#held.length = 0;
     // Node sets both; neither is in its types.
@@ -110,4 +118,10 @@ export class Guard {
     if (!this.#held.some(([event]) => event === 'error')) this.#held.unshift(['error', error]);
     this.open();
   }
+}
+
+/** Has its own response been read to the end? Node sets `res`; it is not in the types. */
+function isAnswered(request: ClientRequest): boolean {
+  const response = 'res' in request ? request.res : undefined;
+  return typeof response === 'object' && response !== null && 'complete' in response && response.complete === true;
 }

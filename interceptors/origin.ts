@@ -23,7 +23,7 @@ export function wireFieldsOf({ rawHeaders }: IncomingMessage): FieldLines {
 
 /** Asked when the body ends. Messages of HTTP/2 are complete only a little later; theirs end properly, or not with `NO_ERROR`. */
 function isWhole(response: IncomingMessage): boolean {
-  if (response instanceof IncomingMessage) return response.complete;
+  if (response.complete || response instanceof IncomingMessage) return response.complete;
   const { aborted, req } = response as { readonly aborted: boolean; readonly req?: { readonly _request?: object } };
   const stream = req?._request;
   return !aborted && stream !== undefined && 'rstCode' in stream && stream.rstCode === 0;

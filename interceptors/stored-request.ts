@@ -26,8 +26,8 @@ export interface StoredResult {
   readonly httpVersion: string;
   readonly headers: NodeHeaders;
   readonly rawHeaders: readonly string[];
-  readonly responseUrl: string;
-  readonly redirects: readonly string[];
+  readonly responseUrl?: string;
+  readonly redirects?: readonly string[];
   readonly complete: boolean;
 }
 
@@ -37,13 +37,16 @@ export class StoredRequest {
   readonly #head: RequestHead;
   readonly #response: ResponseHead;
   readonly #headers: NodeHeaders;
+  readonly #followsRedirects: boolean;
   #url: URL | undefined;
 
-  constructor(request: RequestHead, response: ResponseHead, headers: NodeHeaders) {
+  /** `followsRedirects`: it would have been made by a client that does, and that leaves word of it. */
+  constructor(request: RequestHead, response: ResponseHead, headers: NodeHeaders, followsRedirects: boolean) {
     this.method = request.method;
     this.#head = request;
     this.#response = response;
     this.#headers = headers;
+    this.#followsRedirects = followsRedirects;
   }
 
   get protocol(): string {
@@ -66,8 +69,7 @@ export class StoredRequest {
       httpVersion,
       headers: this.#headers,
       rawHeaders: fields,
-      responseUrl: this.#head.url,
-      redirects: [],
+      ...(this.#followsRedirects && { responseUrl: this.#head.url, redirects: [] }),
       complete: true,
     };
   }

@@ -143,6 +143,7 @@ const compressed = codings.flatMap(([coding, encode], position) =>
       `Content-Encoding ${coding}, case ${position}, decompress ${decompress}`,
       always(200, { ...asJson, 'Content-Encoding': coding }, encode(Buffer.from(json.repeat(9)))),
       (client, url) => client(url, { decompress, responseType: 'buffer' }),
+      [2, 6, 7].includes(position) ? { except: { collapsed: 'fails when half of it has come' } } : {},
     ),
   ),
 );

@@ -43,7 +43,9 @@ export function describeResponse(response: Response<unknown>): object {
     // HTTP/2 does without a connection's phases when it has one.
     timings: timings &&
       httpVersion !== '2.0' && {
-        ...Object.fromEntries(Object.entries(timings).map(([name, at]) => [name, typeof at])),
+        ...Object.fromEntries(
+          Object.entries(timings).map(([name, at]) => [name, name === 'secureConnect' || typeof at]),
+        ),
       },
     phases: timings && Object.keys(timings.phases).sort(),
     isTotalKnown: typeof timings?.phases.total,

@@ -82,6 +82,18 @@ export class Origin implements AsyncDisposable {
     await once(this.server, 'request', { signal });
   }
 
+  /** Ends every connection. */
+  async disconnect(): Promise<void> {
+    const open = [...this.#sockets].filter((socket) => !socket.destroyed);
+    await Promise.all(
+      open.map(async (socket) => {
+        const closed = once(socket, 'close');
+        socket.destroy();
+        await closed;
+      }),
+    );
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.release();
     this.server.close();

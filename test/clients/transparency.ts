@@ -72,7 +72,7 @@ export function compareRows<Client>(
   test: Test<Record<string, unknown>>,
   kind: ClientKind<Client>,
   rows: readonly Row<Client>[],
-  store: 'memory' | 'disk' = 'memory',
+  store = process.env.OFFLOOP_CLIENTS_STORE ?? 'memory',
 ): void {
   let bench: Bench;
   const listeners = channelNames.map((name) => {
