@@ -134,6 +134,7 @@ async function askThroughGate(
   const gate = {
     cache,
     options: choice,
+    timeoutMs: Number(config.timeout) || 0,
     standInFor,
     onAnswer: (answer: CacheInfo) => {
       info = answer;

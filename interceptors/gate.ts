@@ -12,7 +12,16 @@ import {
 } from '../src/index.js';
 import { Guard } from './guard.js';
 import { holdBody } from './held-body.js';
-import { addFields, answerOf, fieldLinesOf, hasBody, headersOf, originResponseOf, setFields } from './origin.js';
+import {
+  addFields,
+  answerOf,
+  fieldLinesOf,
+  hasBody,
+  headersOf,
+  originResponseOf,
+  setFields,
+  wireFieldsOf,
+} from './origin.js';
 import { StoredMessage } from './stored-message.js';
 
 /** Node calls this for every request that an agent is to carry; it is how agents are written, and not in the types. */
@@ -25,6 +34,8 @@ interface AgentInternals {
 export interface GateOptions {
   readonly cache: Cache;
   readonly options: CacheRequestOptions | undefined;
+  /** How long the client waits for an answer: no longer than that does a request wait for another's. 0: no limit. */
+  readonly timeoutMs?: number;
   /** The origin failed with this already: what the cache has in its place is the answer, or this error again. */
   readonly standInFor?: Error | undefined;
   /** Told of every hop's answer, in order. */
@@ -59,6 +70,9 @@ class Hop {
   #heldEnd: unknown[] | undefined;
   #content: Uint8Array | undefined;
   #isHeld = true;
+  #timer: NodeJS.Timeout | undefined;
+  #stopWaiting: (() => void) | undefined;
+  #patience: Promise<void> | undefined;
 
   constructor(request: ClientRequest, options: RequestOptions, real: Agent, carry: () => void, gate: GateOptions) {
     this.#request = request;
@@ -73,7 +87,10 @@ class Hop {
   }
 
   start(): void {
-    const presented = presentedOf(this.#request, this.#options);
+    const presented: Presented = {
+      ...presentedOf(this.#request, this.#options),
+      patience: () => (this.#patience ??= this.#waitForAnother(this.#gate.timeoutMs ?? 0)),
+    };
     this.#gate.onPresented?.(presented);
     if (this.#gate.cache.isBodyInKey(presented, this.#gate.options)) void this.#askWithBody(presented);
     else this.#ask(presented);
@@ -87,16 +104,17 @@ class Hop {
 
   #ask(presented: Presented): void {
     this.#answerTo(presented).then(
-      ({ head, body, info }) => {
+      (answered) => {
+        const { head, body, info } = answered;
         this.#gate.onAnswer?.(info);
         if (body.from === 'cache') {
           this.#leave();
-          this.#guard.substitute(new StoredMessage({ head, body, info }, body));
+          this.#guard.substitute(new StoredMessage(answered, body));
           return;
         }
         const { stream } = body.tap;
         if (!isMessage(stream)) throw new TypeError('not a response of this client');
-        addFields(stream, head.fields.slice(stream.rawHeaders.length));
+        addFields(stream, head.fields.slice(wireFieldsOf(stream).length));
         if (body.tap === this.#origin?.body) this.#guard.deliver(stream, body.tap);
         else this.#guard.substitute(stream);
       },
@@ -138,9 +156,19 @@ class Hop {
     };
   }
 
+  /** Clients count the time from when a request gets its socket, and this one has none: it is told here that its time is up. */
+  #waitForAnother(timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#stopWaiting = resolve;
+      if (timeoutMs > 0) this.#timer = setTimeout(() => this.#request.emit('timeout'), timeoutMs);
+    });
+  }
+
   #leave(): boolean {
     if (!this.#isHeld) return false;
     this.#isHeld = false;
+    clearTimeout(this.#timer);
+    this.#stopWaiting?.();
     Reflect.deleteProperty(this.#request, 'end');
     Reflect.deleteProperty(this.#request, 'write');
     Reflect.deleteProperty(this.#request, 'destroy');

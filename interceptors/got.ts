@@ -15,7 +15,16 @@ import {
   type RequestOptions,
 } from '../src/index.js';
 import { Guard } from './guard.js';
-import { addFields, answerOf, fieldLinesOf, fieldOf, hasBody, headersOf, originResponseOf } from './origin.js';
+import {
+  addFields,
+  answerOf,
+  fieldLinesOf,
+  fieldOf,
+  hasBody,
+  headersOf,
+  originResponseOf,
+  wireFieldsOf,
+} from './origin.js';
 import { StoredMessage } from './stored-message.js';
 import { addTimings } from './stored-timings.js';
 
@@ -69,6 +78,8 @@ class GotHop {
   #reject: (error: unknown) => void = () => undefined;
   #guard: Guard | undefined;
   #origin: OriginResponse | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #patience: Promise<void> | undefined;
 
   constructor(
     cache: Cache,
@@ -84,7 +95,11 @@ class GotHop {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    this.#ask(cache, presentedOf(url, native, gotOptions.body !== undefined), choice).then(
+    const presented: Presented = {
+      ...presentedOf(url, native, gotOptions.body !== undefined),
+      patience: () => (this.#patience ??= this.#waitForAnother()),
+    };
+    this.#ask(cache, presented, choice).then(
       (response) => this.#answer(response),
       (error: unknown) => this.#fail(error),
     );
@@ -100,9 +115,19 @@ class GotHop {
     return cache.exchange({ ...presented, bodyHash: await bodyHashOf(request, content) }, forward, choice);
   }
 
-  #answer({ head, body, info }: CacheResponse): void {
+  /** got counts the time once it has a request: it gets one when it has waited for another's for as long as it would for its own. */
+  #waitForAnother(): Promise<void> {
+    const timeoutMs = this.#gotOptions.timeout.request;
+    return new Promise((resolve) => {
+      if (timeoutMs !== undefined) this.#timer = setTimeout(resolve, timeoutMs);
+    });
+  }
+
+  #answer(answer: CacheResponse): void {
+    clearTimeout(this.#timer);
+    const { head, body, info } = answer;
     if (body.from === 'cache') {
-      const message = new StoredMessage({ head, body, info }, body);
+      const message = new StoredMessage(answer, body);
       addTimings(message, this.#startMs, this.#url.protocol === 'https:');
       if (this.#guard === undefined) this.#resolve(message);
       else this.#guard.substitute(message);
@@ -112,18 +137,20 @@ class GotHop {
     if (!(stream instanceof http.IncomingMessage) && !('rawHeaders' in stream)) throw new TypeError('not a response');
     // Messages of HTTP/2 are made in the likeness of Node's.
     const message = stream as IncomingMessage;
-    addFields(message, head.fields.slice(message.rawHeaders.length));
+    addFields(message, head.fields.slice(wireFieldsOf(message).length));
     Object.assign(message, { cacheInfo: info });
     if (body.tap === this.#origin?.body) this.#guard?.deliver(message, body.tap);
     else this.#guard?.substitute(message);
   }
 
   #fail(error: unknown): void {
+    clearTimeout(this.#timer);
     if (this.#guard === undefined) this.#reject(error);
     else this.#guard.fail(error);
   }
 
   async #forward(fields: FieldLines | undefined): Promise<OriginResponse> {
+    clearTimeout(this.#timer);
     const request = await this.#issue(fields === undefined ? this.#native.headers : headersOf(fields));
     const guard = new Guard(request, (response) => {
       this.#origin = originResponseOf(response);

@@ -1,4 +1,4 @@
-import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from 'node:http';
+import { type ClientRequest, IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
 import { type FieldLines, type OriginResponse, Tap } from '../src/index.js';
 
 /** A response of Node's HTTP client as the engine takes it. To be made in the turn in which the response arrives. */
@@ -8,12 +8,25 @@ export function originResponseOf(response: IncomingMessage): OriginResponse {
       status: response.statusCode ?? 0,
       statusText: response.statusMessage ?? '',
       httpVersion: response.httpVersion,
-      fields: response.rawHeaders,
+      fields: wireFieldsOf(response),
     },
-    // A message of HTTP/2 has no `complete`; it ends properly or is destroyed.
-    body: new Tap(response, () => response.complete !== false),
+    body: new Tap(response, () => isWhole(response)),
     trailers: () => response.rawTrailers ?? [],
   };
+}
+
+/** The field lines that came, without the pseudo-header fields of HTTP/2 (RFC 9113 §8.3), which are none. */
+export function wireFieldsOf({ rawHeaders }: IncomingMessage): FieldLines {
+  if (!rawHeaders[0]?.startsWith(':')) return rawHeaders;
+  return rawHeaders.filter((_, position) => !rawHeaders[position - (position % 2)]?.startsWith(':'));
+}
+
+/** Asked when the body ends. Messages of HTTP/2 are complete only a little later; theirs end properly, or not with `NO_ERROR`. */
+function isWhole(response: IncomingMessage): boolean {
+  if (response instanceof IncomingMessage) return response.complete;
+  const { aborted, req } = response as { readonly aborted: boolean; readonly req?: { readonly _request?: object } };
+  const stream = req?._request;
+  return !aborted && stream !== undefined && 'rstCode' in stream && stream.rstCode === 0;
 }
 
 /** Field lines of a request that is not sent yet: what was set on it, whoever set it. */

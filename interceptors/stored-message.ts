@@ -1,7 +1,7 @@
 import { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
-import type { CacheInfo, CacheResponse } from '../src/index.js';
+import type { CacheInfo, CacheResponse, FieldLines } from '../src/index.js';
 
 /** As on a message whose connection went back to the pool: Node's types leave that state out. */
 const noSocket = null as unknown as Socket;
@@ -20,11 +20,13 @@ export class StoredMessage extends IncomingMessage {
   readonly fromCache = true;
   readonly cacheInfo: CacheInfo;
   readonly #stored: StoredBody;
+  readonly #trailers: FieldLines | undefined;
   #source: Readable | undefined;
 
   constructor(response: CacheResponse, stored: StoredBody) {
     super(noSocket);
-    const { head, info } = response;
+    const { head, info, trailers } = response;
+    this.#trailers = trailers;
     this.cacheInfo = info;
     this.#stored = stored;
     this.statusCode = head.status;
@@ -64,6 +66,8 @@ export class StoredMessage extends IncomingMessage {
 
   #complete(): void {
     this.complete = true;
+    // Once it is complete, Node takes lines for trailers.
+    if (this.#trailers !== undefined) addHeaderLines(this, [...this.#trailers]);
     this.push(null);
   }
 }

@@ -1,42 +1,24 @@
 import type { IncomingMessage } from 'node:http';
 
-/** In the shape in which got says how long each phase of a request took, times in ms since the epoch. */
-interface Timings {
-  readonly start: number;
-  readonly socket: number;
-  readonly lookup: number;
-  readonly connect: number;
-  readonly secureConnect?: number;
-  readonly upload: number;
-  readonly response: number;
-  end?: number;
-  readonly phases: {
-    readonly wait: number;
-    readonly dns: number;
-    readonly tcp: number;
-    readonly tls?: number;
-    readonly request: number;
-    readonly firstByte: number;
-    download?: number;
-    total?: number;
-  };
-}
-
-/** Gives a stored response the timings that users read off every response of got's: no connection took any time. */
+/**
+ * Gives a stored response the timings that users read off every response of got's, times in ms since the epoch: no connection took any
+ * time.
+ */
 export function addTimings(message: IncomingMessage, startMs: number, isSecure: boolean): void {
   const now = Date.now();
-  const timings: Timings = {
-    ...{ start: startMs, socket: now, lookup: now, connect: now, upload: now, response: now },
-    ...(isSecure && { secureConnect: now }),
-    phases: {
-      ...{ wait: now - startMs, dns: 0, tcp: 0, request: 0, firstByte: 0 },
-      ...(isSecure && { tls: 0 }),
-    },
+  const phases: Record<string, number | undefined> = {
+    ...{ wait: now - startMs, dns: 0, tcp: 0, tls: isSecure ? 0 : undefined, request: 0, firstByte: 0 },
+    ...{ download: undefined, total: undefined },
+  };
+  const timings: Record<string, unknown> = {
+    ...{ start: startMs, socket: now, lookup: now, connect: now, secureConnect: isSecure ? now : undefined },
+    ...{ upload: now, response: now, end: undefined, error: undefined, abort: undefined, phases },
   };
   Object.assign(message, { timings });
   message.once('end', () => {
-    timings.end = Date.now();
-    timings.phases.download = timings.end - timings.response;
-    timings.phases.total = timings.end - timings.start;
+    const end = Date.now();
+    timings.end = end;
+    phases.download = end - now;
+    phases.total = end - startMs;
   });
 }

@@ -80,9 +80,9 @@ export class Exchange {
           this.#flight = this.#engine.flights.start(this.#key);
           return await this.#lead(decision);
         }
-        const outcome = await flight.outcome;
-        if (outcome.kind === 'look-again') continue;
-        const joined = this.#join(outcome);
+        const outcome = await this.#wait(flight);
+        if (outcome?.kind === 'look-again') continue;
+        const joined = outcome && this.#join(outcome);
         if (joined !== undefined) return joined;
         mayCollapse = false;
       }
@@ -309,6 +309,12 @@ export class Exchange {
     return true;
   }
 
+  /** What came of the request that another one made; `undefined` if it takes too long. */
+  #wait(flight: Flight): Promise<FlightOutcome | undefined> {
+    const patience = this.#presented.patience?.().then(() => undefined);
+    return patience === undefined ? flight.outcome : Promise.race([flight.outcome, patience]);
+  }
+
   /** Reads along with the request that another one made for the same key. `undefined`: what it got is not for us. */
   #join(outcome: FlightOutcome): Promise<CacheResponse> | undefined {
     if (outcome.kind !== 'running') return undefined;
@@ -453,11 +459,13 @@ export class Exchange {
             ),
         }
       : stored;
-    return respondStored(this.#engine.statusName, presentation, source, {
+    const response = respondStored(this.#engine.statusName, presentation, source, {
       ...info,
       storedAtMs: head.responseTimeMs,
       ...(head.metadata !== undefined && { metadata: head.metadata }),
     });
+    const { trailers } = head;
+    return presentation.kind === 'whole' && trailers !== undefined ? { ...response, trailers } : response;
   }
 
   #userRefusal(received: Received): string | undefined {

@@ -49,6 +49,8 @@ export interface CacheInfo {
 /** What the engine answers with. */
 export interface CacheResponse {
   readonly head: ResponseHead;
+  /** A stored response's trailer field lines, if it had any. */
+  readonly trailers?: FieldLines;
   readonly info: CacheInfo;
   readonly body:
     | { readonly from: 'origin'; readonly tap: Tap }
@@ -65,4 +67,9 @@ export interface Presented {
   readonly bodyHash?: string;
   /** Where the request really goes when it is not where its URI says (a proxy, a socket path): part of the key. */
   readonly via?: string;
+  /**
+   * Called when the request begins to wait for the answer to another's. When the promise resolves, it waits no longer and goes out itself.
+   * By default it waits for as long as the other does.
+   */
+  patience?(): Promise<void>;
 }

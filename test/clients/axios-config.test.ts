@@ -14,7 +14,8 @@ const asText = { 'Content-Type': 'text/plain' };
 
 /** Says what it was asked, but for what an HTTP cache may add. */
 const echo: Answer = ({ send, request, path }) => {
-  const { 'if-none-match': _, 'if-modified-since': __, ...headers } = request.headers;
+  const headers = { ...request.headers };
+  for (const name of ['if-none-match', 'if-modified-since', 'cache-control', 'pragma']) delete headers[name];
   send(200, { 'Content-Type': 'application/json' }, JSON.stringify({ method: request.method, path, headers }));
 };
 

@@ -32,15 +32,16 @@ const silent: Answer = ({ response, freshness }) => {
   response.writeHead(200, { ...freshness, 'Content-Length': 10 });
   response.flushHeaders();
 };
-const mute: Answer = () => undefined;
+const mute: Answer = ({ hang }) => hang();
 const neverStored = 'its answer is never whole, so never stored';
-const onlyForwarded: AxiosRow['except'] = {
+const onlyForwarded: NonNullable<AxiosRow['except']> = {
   hit: neverStored,
   'first hit': neverStored,
   validated: neverStored,
   stale: neverStored,
   collapsed: neverStored,
 };
+const { collapsed: _, ...exceptCollapsed } = onlyForwarded;
 const notPlain = {
   hit: 'miss',
   'first hit': 'miss',
@@ -224,6 +225,23 @@ const aborts: readonly AxiosRow[] = [
 ];
 
 const timeouts: readonly AxiosRow[] = [
+  {
+    name: 'a timeout while another’s request for the same thing hangs',
+    answer: mute,
+    except: { ...exceptCollapsed, miss: 'nobody to wait for', bypass: 'nobody to wait for' },
+    instead: 'anything',
+    run: async ({ attach, url }) => failureOf((await attach(create())).get(url, { timeout: 30 })),
+  },
+  {
+    name: 'a signal that aborts while another’s request for the same thing hangs',
+    answer: mute,
+    except: { ...exceptCollapsed, miss: 'nobody to wait for', bypass: 'nobody to wait for' },
+    instead: 'anything',
+    run: async ({ attach, url }) => {
+      const client = await attach(create());
+      return failureOf(client.get(url, { signal: AbortSignal.timeout(20) }));
+    },
+  },
   ...[undefined, 'too slow for me'].map(
     (timeoutErrorMessage): AxiosRow => ({
       name: `a timeout while the origin is silent, message ${timeoutErrorMessage}`,

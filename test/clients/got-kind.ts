@@ -8,6 +8,8 @@ export type GotRow = Row<Got>;
 export const gotKind: ClientKind<Got> = {
   modes: ['miss', 'hit', 'validated', 'collapsed', 'stale', 'bypass'],
   create: () => got.extend({ retry: { limit: 0 } }),
+  // Every `extend` calls the hooks named init.
+  bare: (client) => client.extend({ hooks: { beforeRequest: [] } }),
   attach: (client, cache, options) => client.extend(cacheGot(cache, options)),
   fetch: (client, url) => client(url, { decompress: false, throwHttpErrors: false, followRedirect: false }),
 };
@@ -17,15 +19,17 @@ export async function describe(pending: Promise<unknown> | CancelableRequest<Res
   return describeResponse((await pending) as Response<unknown>);
 }
 
-export function describeResponse(response: Response<unknown>): unknown {
-  const { statusCode, statusMessage, headers, rawHeaders, body, rawBody, timings } = response;
+const unsettled = { aborted: undefined, complete: undefined, timings: undefined, isTotalKnown: undefined };
+
+export function describeResponse(response: Response<unknown>): object {
+  const { statusCode, statusMessage, headers, rawHeaders, httpVersion, body, rawBody, timings } = response;
   return {
     statusCode,
     statusMessage,
     headers: { ...headers },
     rawHeaders,
     trailers: response.trailers,
-    httpVersion: response.httpVersion,
+    httpVersion,
     bodyIs: body?.constructor?.name ?? typeof body,
     body,
     rawBody,
@@ -36,7 +40,11 @@ export function describeResponse(response: Response<unknown>): unknown {
     ok: response.ok,
     aborted: response.aborted,
     complete: response.complete,
-    timings: timings && { ...Object.fromEntries(Object.entries(timings).map(([name, at]) => [name, typeof at])) },
+    // HTTP/2 does without a connection's phases when it has one.
+    timings: timings &&
+      httpVersion !== '2.0' && {
+        ...Object.fromEntries(Object.entries(timings).map(([name, at]) => [name, typeof at])),
+      },
     phases: timings && Object.keys(timings.phases).sort(),
     isTotalKnown: typeof timings?.phases.total,
     request: { method: response.request.options.method, url: String(response.request.options.url) },
@@ -80,7 +88,8 @@ export function describeError(error: unknown): unknown {
       hasRequest: error.request !== undefined,
       url: String(error.options.url),
       method: error.options.method,
-      response: error.response && describeResponse(error.response),
+      // How far its connection has gone down by now is a matter of turns.
+      response: error.response && { ...describeResponse(error.response), ...unsettled },
     }),
     cause: error.cause instanceof Error ? { name: error.cause.name, message: error.cause.message } : undefined,
   };

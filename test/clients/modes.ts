@@ -35,5 +35,5 @@ export const modes: Readonly<Record<Mode, ModeRules>> = {
 /** The fields in which an answer that passed the cache may differ (docs/transparency.md). */
 export function documentedFields(isStored: boolean): readonly string[] {
   const always = ['cache-status'];
-  return isStored ? [...always, 'age', 'connection', 'keep-alive', 'transfer-encoding'] : always;
+  return isStored ? [...always, 'age', 'connection', 'keep-alive', 'transfer-encoding', ':status'] : always;
 }

@@ -14,6 +14,8 @@ export interface Visit {
   readonly path: string;
   /** What to add to a head that a row writes by itself. */
   readonly freshness: Freshness;
+  /** Says nothing at all, until the row is over. */
+  hang(): void;
   /** Sends the answer, or a 304 if the request has its validator. */
   send(status: number, headers: OutgoingHttpHeaders, body?: string | Uint8Array): void;
 }
@@ -30,6 +32,7 @@ export class Origin implements AsyncDisposable {
   #freshness: Freshness = {};
   #hold: 'none' | 'next' | (() => void) = 'none';
   readonly #sockets = new Set<Socket>();
+  readonly #hanging: Socket[] = [];
   requests = 0;
 
   constructor(
@@ -71,6 +74,7 @@ export class Origin implements AsyncDisposable {
     const hold = this.#hold;
     this.#hold = 'none';
     if (typeof hold === 'function') hold();
+    for (const socket of this.#hanging.splice(0)) socket.destroy();
   }
 
   /** Resolves when the next request has come. */
@@ -94,6 +98,7 @@ export class Origin implements AsyncDisposable {
       response,
       path: request.url ?? '',
       freshness,
+      hang: () => this.#hanging.push(request.socket),
       send: (status, headers, body = '') => {
         // Whoever is answered has said everything.
         request.resume();

@@ -45,6 +45,8 @@ export interface Row<Client> {
 export interface ClientKind<Client> {
   readonly modes: readonly Mode[];
   create(): Client;
+  /** What attaching would do to the client if it attached nothing. */
+  bare?(client: Client): Client;
   attach(client: Client, cache: Cache, options: RequestOptions): Client;
   /** Fetches all of a URL and ignores what comes. */
   fetch(client: Client, url: string): Promise<unknown>;
@@ -159,7 +161,7 @@ async function perform<Client>(
     tlsUrl: `https://127.0.0.1:${bench.tlsOrigin.port}/`,
     socketPath: bench.socketPath,
     attach: async (client) => {
-      if (options === undefined) return client;
+      if (options === undefined) return kind.bare?.(client) ?? client;
       const attached = kind.attach(client, cache, options);
       if (mode !== 'hit') return attached;
       // A client that has sent something before may answer from the cache at once.

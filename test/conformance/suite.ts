@@ -74,6 +74,8 @@ export async function runSuite(
   );
   // `browser_skip` would drop the client's tests once more inside the runner.
   const selected = applicable.map(({ group, test }) => ({ ...group, tests: [{ ...test, browser_skip: false }] }));
+  // The first request of a process takes longer than lifetimes in tests allow for.
+  await fetch(`${baseUrl}/`);
   await runTests(selected, withPace(withTimeLimit(fetch), paceMs), type === 'private', baseUrl, applicable.length);
   const outcomes = getResults();
   return applicable.map(({ group, test }) => resultOf(group, test, outcomes, only === undefined));
