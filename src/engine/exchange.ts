@@ -142,13 +142,8 @@ export class Exchange {
     }
   }
 
-  #reuse(decision: Extract<RequestDecision, { action: 'reuse' }>): CacheResponse | Promise<CacheResponse> {
-    const { index, background } = decision;
-    const stored = this.#storedAt(index);
-    // A request with content can be sent only once: by its client, now.
-    if (background !== false && this.#presented.hasBody) {
-      return this.#validate({ action: 'validate', index, conditional: background.conditional, reason: 'stale' });
-    }
+  #reuse(decision: Extract<RequestDecision, { action: 'reuse' }>): CacheResponse {
+    const stored = this.#storedAt(decision.index);
     if (decision.background !== false) this.#validateInBackground(stored, decision.background.conditional);
     const status = decision.isStale ? 'stale' : 'hit';
     publish(status, { request: this.#request, key: this.#key });
@@ -174,7 +169,10 @@ export class Exchange {
     let received: Received | undefined;
     let failure: unknown;
     try {
-      received = await this.#send(this.#validationFields(decision.conditional), 'own');
+      received = await this.#send(
+        validationFields(this.#request.fields, this.#conditional(decision.conditional)),
+        'own',
+      );
     } catch (error) {
       failure = error;
     }
@@ -355,7 +353,10 @@ export class Exchange {
 
   #validateInBackground(stored: StoredResponse, conditional: FieldLines): void {
     this.#engine.background.once(`validate ${stored.ref.sequence} ${this.#key}`, async () => {
-      const received = await this.#send(backgroundFields(this.#request.fields, conditional), 'separate');
+      const received = await this.#send(
+        backgroundFields(this.#request.fields, this.#conditional(conditional)),
+        'separate',
+      );
       const verdict = decideValidation(this.#request, stored.head, received, this.#rules, this.#engine.nowMs());
       if (verdict.action === 'freshen') {
         received.origin.body.discard();
@@ -379,9 +380,8 @@ export class Exchange {
   }
 
   /** A condition on a method that is not safe does not ask for a 304, it forbids the method (RFC 9110 §13.1.2). */
-  #validationFields(conditional: FieldLines): FieldLines | undefined {
-    const mayAsk = ['GET', 'HEAD', 'QUERY'].includes(this.#request.method);
-    return mayAsk ? validationFields(this.#request.fields, conditional) : undefined;
+  #conditional(conditional: FieldLines): FieldLines {
+    return ['GET', 'HEAD', 'QUERY'].includes(this.#request.method) ? conditional : [];
   }
 
   async #send(fields: FieldLines | undefined, kind: 'own' | 'separate'): Promise<Received> {
