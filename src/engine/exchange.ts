@@ -19,7 +19,7 @@ import type {
 import { present } from '../semantics/present.js';
 import { backgroundFields, validationFields } from '../semantics/validators.js';
 import { variantsReplacedBy } from '../semantics/variants.js';
-import type { StoredResponse } from '../store/contract.js';
+import type { StoredResponse, StoreRef } from '../store/contract.js';
 import type { EngineParts } from './engine.js';
 import type { Flight, FlightOutcome } from './flight.js';
 import { openGuarded } from './guarded-store.js';
@@ -45,19 +45,22 @@ export class Exchange {
   readonly #rules: Rules;
   readonly #key: string;
   readonly #resumptions: number;
+  readonly #damaged: StoreRef | undefined;
   #stored: readonly StoredResponse[] = [];
   #storeFailed = false;
   #flight: Flight | undefined;
 
-  /** `resumptions`: how often a body that breaks off may be asked for again. */
+  /** `resumptions`: how often a body that breaks off may be asked for again. `damaged`: what must not answer, nor be replaced. */
   constructor(
     engine: EngineParts,
     presented: Presented,
     forward: Forward,
     options: CompleteRequestOptions,
     resumptions = 2,
+    damaged?: StoreRef,
   ) {
     this.#resumptions = resumptions;
+    this.#damaged = damaged;
     this.#engine = engine;
     this.#presented = presented;
     this.#request = presented.request;
@@ -334,13 +337,16 @@ export class Exchange {
   }
 
   /** A body that goes on from the origin where its source breaks off. */
-  #resuming(source: Readable, head: ResponseHead, options: CompleteRequestOptions): Readable {
+  #resuming(source: Readable, head: ResponseHead, options: CompleteRequestOptions, damaged?: StoredResponse): Readable {
     const left = this.#resumptions - 1;
     if (left < 0) return source;
     const apart: Forward = (fields) => this.#forward(fields, 'separate');
     // The last word is the origin's: whatever others wait for may break off again.
     const asked = left > 0 ? options : { ...options, collapse: false };
-    return new ResumingBody(source, head, () => new Exchange(this.#engine, this.#presented, apart, asked, left).run());
+    return new ResumingBody(source, head, async () => {
+      if (damaged !== undefined) await this.#engine.store.remove(damaged.ref);
+      return new Exchange(this.#engine, this.#presented, apart, asked, left, damaged?.ref).run();
+    });
   }
 
   async #bypass(): Promise<CacheResponse> {
@@ -398,7 +404,8 @@ export class Exchange {
     if (arrived !== undefined) await arrived;
     const found = await this.#engine.store.lookup(this.#key);
     this.#storeFailed = found === undefined;
-    return found ?? [];
+    // A store that has found the damage itself may be about to remove it.
+    return found?.filter(({ ref }) => ref.sequence !== this.#damaged?.sequence) ?? [];
   }
 
   async #invalidate(received: Received): Promise<void> {
@@ -456,6 +463,7 @@ export class Exchange {
               openGuarded(() => stored.openBody()),
               head,
               reload(),
+              stored,
             ),
         }
       : stored;
