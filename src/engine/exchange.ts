@@ -345,7 +345,9 @@ export class Exchange {
     const asked = left > 0 ? options : { ...options, collapse: false };
     return new ResumingBody(source, head, async () => {
       if (damaged !== undefined) await this.#engine.store.remove(damaged.ref);
-      return new Exchange(this.#engine, this.#presented, apart, asked, left, damaged?.ref).run();
+      // The client has its answer, and so no patience to lose: readers of one broken body ask together.
+      const { patience: _, ...presented } = this.#presented;
+      return new Exchange(this.#engine, presented, apart, asked, left, damaged?.ref).run();
     });
   }
 
