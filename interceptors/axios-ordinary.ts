@@ -6,9 +6,13 @@ import { type NodeHeaders, nodeHeadersOf, StoredRequest } from './stored-request
 
 /** Fields that axios's adapter adds where the user set none. */
 export type ImpliedFields = Map<string, string>;
+export const impliedNames: readonly string[] = ['User-Agent', 'Accept-Encoding'];
 
 const bodyTypes: readonly unknown[] = [undefined, null, '', 'json', 'text', 'arraybuffer'];
-const proxyVariables = ['http_proxy', 'https_proxy', 'all_proxy', 'HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY'];
+/** Read once: a look into the environment costs more than all other conditions together. */
+const hasProxyVariables = ['http_proxy', 'https_proxy', 'all_proxy', 'HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY'].some(
+  (name) => process.env[name] !== undefined,
+);
 
 /**
  * May a fresh stored response be answered right here, without the client's HTTP layer? Only if nothing that the user asked for happens
@@ -31,7 +35,7 @@ export function isOrdinary(config: InternalAxiosRequestConfig): boolean {
     !config.headers.has('range') &&
     !config.headers.has('host') &&
     !config.signal?.aborted &&
-    (config.proxy === false || (!config.proxy && proxyVariables.every((name) => process.env[name] === undefined)))
+    (config.proxy === false || (!config.proxy && !hasProxyVariables))
   );
 }
 
@@ -44,9 +48,8 @@ export async function answerOrdinary(
   implied: ImpliedFields,
 ): Promise<AxiosResponse | undefined> {
   const url = urlOf(instance, config);
-  // Until a request has gone the long way, it is not known what axios adds by itself.
-  if (url === undefined || implied.size === 0) return undefined;
-  const presented = presentedOf(config, url, implied);
+  const presented = url && presentedOf(config, url, implied);
+  if (presented === undefined) return undefined;
   const response = await cache.reuse(presented, choice);
   if (response === undefined || response.body.from !== 'cache' || response.body.inline === undefined) return undefined;
   const { head, info } = response;
@@ -78,8 +81,8 @@ function urlOf(instance: Pick<AxiosInstance, 'getUri'>, config: InternalAxiosReq
         ...(allowAbsoluteUrls !== undefined && { allowAbsoluteUrls }),
       })
     : url;
-  if (!URL.canParse(full)) return undefined;
-  const parsed = new URL(full);
+  const parsed = parseUrl(full);
+  if (parsed === undefined) return undefined;
   if ((parsed.protocol !== 'http:' && parsed.protocol !== 'https:') || parsed.username || parsed.password)
     return undefined;
   if (params === undefined || params === null) return parsed;
@@ -94,13 +97,34 @@ function urlOf(instance: Pick<AxiosInstance, 'getUri'>, config: InternalAxiosReq
   return withParams.pathname + withParams.search === path ? withParams : undefined;
 }
 
-function presentedOf(config: InternalAxiosRequestConfig, url: URL, implied: ImpliedFields): Presented {
-  const fields: string[] = ['Host', url.host];
-  // As the adapter does: an interceptor may have set a field twice, in different spellings.
-  for (const [name, value] of Object.entries(config.headers.normalize(false))) {
-    if (value !== null && value !== undefined && value !== false) fields.push(name, String(value));
+function parseUrl(text: string): URL | undefined {
+  try {
+    return new URL(text);
+  } catch {
+    // axios has the words for what is wrong with it.
+    return undefined;
   }
-  for (const [name, value] of implied) if (!config.headers.has(name)) fields.push(name, value);
+}
+
+/** `undefined`: what goes out is not known here. */
+function presentedOf(config: InternalAxiosRequestConfig, url: URL, implied: ImpliedFields): Presented | undefined {
+  const fields: string[] = ['Host', url.host];
+  const names = new Set<string>();
+  for (const [name, value] of Object.entries(config.headers)) {
+    if (value === null || value === undefined || value === false) continue;
+    const lower = name.toLowerCase();
+    // Set twice in different spellings: the adapter makes one of them.
+    if (names.has(lower)) return undefined;
+    names.add(lower);
+    fields.push(name, String(value));
+  }
+  for (const name of impliedNames) {
+    if (config.headers.has(name)) continue;
+    const value = implied.get(name);
+    // Until a request has gone the long way, it is not known what axios adds by itself.
+    if (value === undefined) return undefined;
+    fields.push(name, value);
+  }
   return { request: { method: 'GET', url: url.origin + url.pathname + url.search, fields }, hasBody: false };
 }
 

@@ -13,8 +13,9 @@ import {
   type Presented,
   type RequestOptions,
 } from '../src/index.js';
-import { answerOrdinary, type ImpliedFields, isOrdinary } from './axios-ordinary.js';
+import { answerOrdinary, type ImpliedFields, impliedNames, isOrdinary } from './axios-ordinary.js';
 import { gateAgent } from './gate.js';
+import { fieldOf } from './origin.js';
 
 declare module 'axios' {
   // The parameters must be spelled as axios spells them.
@@ -37,8 +38,6 @@ interface Attachment {
   readonly interceptor: number;
   readonly implied: ImpliedFields;
 }
-
-const impliedNames = ['User-Agent', 'Accept-Encoding'];
 
 const attachments = new WeakMap<object, Attachment>();
 
@@ -130,7 +129,7 @@ async function askThroughGate(
 ): Promise<AxiosResponse> {
   let info: CacheInfo | undefined;
   // The adapter writes what it adds into the user's fields.
-  const isOwn = new Set(impliedNames.filter((name) => config.headers.has(name)));
+  const unknown = impliedNames.filter((name) => !implied.has(name) && !config.headers.has(name));
   const gate = {
     cache,
     options: choice,
@@ -139,17 +138,18 @@ async function askThroughGate(
     onAnswer: (answer: CacheInfo) => {
       info = answer;
     },
-    onPresented: (presented: Presented) => learnImplied(isOwn, presented, implied),
+    ...(unknown.length > 0 && { onPresented: (presented: Presented) => learnImplied(unknown, presented, implied) }),
   };
-  const own = Object.getOwnPropertyDescriptors(config);
-  config.httpAgent = gateAgent(config.httpAgent ?? http.globalAgent, gate);
-  config.httpsAgent = gateAgent(config.httpsAgent ?? https.globalAgent, gate);
+  const { httpAgent, httpsAgent } = config;
+  const [hasAgent, hasSecureAgent] = [Object.hasOwn(config, 'httpAgent'), Object.hasOwn(config, 'httpsAgent')];
+  config.httpAgent = gateAgent(httpAgent ?? http.globalAgent, gate);
+  config.httpsAgent = gateAgent(httpsAgent ?? https.globalAgent, gate);
   const asked = adapter(config);
   // The adapter has read them by now; users read `response.config`.
-  for (const name of ['httpAgent', 'httpsAgent'] as const) {
-    if (own[name] === undefined) delete config[name];
-    else Object.defineProperty(config, name, own[name]);
-  }
+  if (hasAgent) config.httpAgent = httpAgent;
+  else delete config.httpAgent;
+  if (hasSecureAgent) config.httpsAgent = httpsAgent;
+  else delete config.httpsAgent;
   try {
     return withInfo(await asked, info);
   } catch (error) {
@@ -169,12 +169,9 @@ const isResponse = (value: unknown): value is AxiosResponse =>
   typeof value === 'object' && value !== null && 'status' in value;
 
 /** The fields that axios's adapter adds by itself, seen on a request that went through it: `Vary` may name them. */
-function learnImplied(isOwn: ReadonlySet<string>, presented: Presented, implied: ImpliedFields): void {
-  const { fields } = presented.request;
-  for (const name of impliedNames) {
-    if (isOwn.has(name)) continue;
-    const position = fields.findIndex((field, index) => index % 2 === 0 && field.toLowerCase() === name.toLowerCase());
-    const value = position === -1 ? undefined : fields[position + 1];
+function learnImplied(unknown: readonly string[], presented: Presented, implied: ImpliedFields): void {
+  for (const name of unknown) {
+    const value = fieldOf(presented.request.fields, name.toLowerCase());
     if (value !== undefined) implied.set(name, value);
   }
 }

@@ -70,6 +70,7 @@ class Hop {
   #heldEnd: unknown[] | undefined;
   #content: Uint8Array | undefined;
   #isHeld = true;
+  #restore: () => void = () => undefined;
   #timer: NodeJS.Timeout | undefined;
   #stopWaiting: (() => void) | undefined;
   #patience: Promise<void> | undefined;
@@ -142,6 +143,9 @@ class Hop {
   /** Until it is decided, the head must not be rendered: the decision may add a condition. */
   #hold(): void {
     const request = this.#request;
+    const { end, write, destroy } = request;
+    // Set back, not deleted: Node would go on more slowly with an object that lost a property.
+    this.#restore = () => Object.assign(request, { end, write, destroy });
     request.end = (...values: unknown[]) => {
       this.#heldEnd = values;
       return request;
@@ -169,9 +173,7 @@ class Hop {
     this.#isHeld = false;
     clearTimeout(this.#timer);
     this.#stopWaiting?.();
-    Reflect.deleteProperty(this.#request, 'end');
-    Reflect.deleteProperty(this.#request, 'write');
-    Reflect.deleteProperty(this.#request, 'destroy');
+    this.#restore();
     return true;
   }
 

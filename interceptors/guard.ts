@@ -13,6 +13,7 @@ export class Guard {
   /** The response off the wire; rejects with the request's error. */
   readonly response: Promise<IncomingMessage>;
   readonly #emit: Emit;
+  readonly #restore: () => void;
   readonly #held: (readonly [event: string, value?: unknown])[] = [];
   #mode: 'waiting' | 'open' | 'replaced' = 'waiting';
 
@@ -20,7 +21,12 @@ export class Guard {
   constructor(request: ClientRequest, onResponse: (response: IncomingMessage) => void) {
     this.request = request;
     const emit: Emit = request.emit;
+    let watched: Emit;
     this.#emit = (event, ...values) => Reflect.apply(emit, request, [event, ...values]);
+    // Set back, not deleted: Node would go on more slowly with an object that lost a property. Not if another took our place meanwhile.
+    this.#restore = () => {
+      if (request.emit === watched) request.emit = emit;
+    };
     this.response = new Promise((resolve, reject) => {
       const waiting = (event: string | symbol, value: unknown): boolean => {
         switch (event) {
@@ -42,12 +48,13 @@ export class Guard {
             return this.#emit(event, value);
         }
       };
-      request.emit = (event: string | symbol, ...values: unknown[]) => {
+      watched = (event, ...values) => {
         if (this.#mode === 'open') return this.#emit(event, ...values);
         if (this.#mode === 'replaced')
           return event === 'response' || event === 'error' || event === 'close' || this.#emit(event, ...values);
         return waiting(event, values[0]);
       };
+      request.emit = watched;
     });
     // Nobody waits for the response of a request that the cache answers.
     this.response.catch(() => undefined);
@@ -56,6 +63,7 @@ export class Guard {
   /** Lets everything through from now on, first of all what was held back. */
   open(): void {
     this.#mode = 'open';
+    this.#restore();
     for (const [event, value] of this.#held.splice(0)) this.#emit(event, value);
   }
 
