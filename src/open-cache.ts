@@ -1,8 +1,10 @@
 import { Cache } from './cache.js';
 import { publish } from './diagnostics.js';
-import { type CacheOptions, completeCacheOptions } from './options.js';
-import type { StoreEvent } from './store/contract.js';
+import { type CacheOptions, type CompleteCacheOptions, completeCacheOptions } from './options.js';
+import type { ResponseStore, StoreEvent } from './store/contract.js';
 import { openDiskStore } from './store/disk-open.js';
+import { createMemoryStore } from './store/memory-store.js';
+import { createTieredStore } from './store/tiered-store.js';
 
 /**
  * Opens a cache on a directory, made if missing. Resolves when it can be used; nothing else has to be awaited.
@@ -12,10 +14,19 @@ import { openDiskStore } from './store/disk-open.js';
  */
 export async function openCache(options: CacheOptions): Promise<Cache> {
   const complete = completeCacheOptions(options);
-  const { directory, maxBytes, maxEntryBytes, nowMs } = complete;
-  const store =
-    complete.store ?? (await openDiskStore({ directory, maxBytes, maxEntryBytes, nowMs, onEvent: publishStoreEvent }));
-  return new Cache(store, complete);
+  return new Cache(complete.store ?? (await openStore(complete)), complete);
+}
+
+/** The disk, and memory over it if there is to be any. */
+async function openStore(options: CompleteCacheOptions): Promise<ResponseStore> {
+  const { directory, maxBytes, maxEntryBytes, memoryBytes, nowMs } = options;
+  const onEvent = publishStoreEvent;
+  const disk = await openDiskStore({ directory, maxBytes, maxEntryBytes, nowMs, onEvent });
+  if (memoryBytes === 0) return disk;
+  // One response must not push out all others.
+  const maxMemoryEntryBytes = Math.min(1024 ** 2, Math.floor(memoryBytes / 16));
+  const memory = createMemoryStore({ maxBytes: memoryBytes, maxEntryBytes: maxMemoryEntryBytes, nowMs });
+  return createTieredStore({ memory, disk, maxMemoryEntryBytes, onEvent });
 }
 
 function publishStoreEvent(event: StoreEvent): void {

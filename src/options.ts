@@ -106,6 +106,11 @@ export interface CacheOptions extends RequestOptions {
    */
   readonly maxEntryBytes?: number;
   /**
+   * Memory for a tier above the disk that holds heads and small bodies that are asked for again, in bytes of real cost. 0 turns it off.
+   * @default 0
+   */
+  readonly memoryBytes?: number;
+  /**
    * Be a shared cache (RFC 9111 §1): never store `private` responses, nor answers to requests with `Authorization` that do not allow it.
    * `false` makes it a private cache, in which every set of credentials has a partition of its own.
    * @default true
@@ -203,6 +208,7 @@ export const cacheDefaults: Required<WithoutStore> = Object.freeze({
   ...requestDefaults,
   maxBytes: 1024 ** 3,
   maxEntryBytes: 256 * 1024 ** 2,
+  memoryBytes: 0,
   shared: true,
   credentialFields: Object.freeze(['authorization', 'cookie']),
   offline: false,
@@ -291,6 +297,7 @@ const cacheChecks: Readonly<Record<keyof CacheOptions, Check>> = {
   directory: { allowed: 'the path of a directory', test: (value) => typeof value === 'string' && value !== '' },
   maxBytes: bytes,
   maxEntryBytes: bytes,
+  memoryBytes: bytes,
   shared: { allowed: 'true or false', test: isBoolean },
   credentialFields: strings,
   offline: { allowed: 'true or false', test: isBoolean },

@@ -16,6 +16,7 @@ import { headerWith, readHeader, recordHeaderBytes, recordTypes, sealRecord, wri
 import { failureOf } from '../src/protocol/failure.js';
 import type { LogAnswer, LogSlab, WriterSession } from '../src/protocol/messages.js';
 import { syncFolder, writeFileDurably } from './files.js';
+import { packHeads } from './pack-heads.js';
 import { scanSegment } from './replay.js';
 
 interface OpenSegment {
@@ -46,7 +47,7 @@ export class SegmentLog {
     let failed: LogAnswer | undefined;
     const answers = slabs.map((slab) => {
       // What comes after a failure must not get into the log before it, if it is tried again.
-      const answer = failed ?? this.#write(slab);
+      const answer = failed === undefined ? this.#write(slab) : { ...failed, usedBytes: packHeads(slab) };
       if (answer.outcome === 'failed') failed = answer;
       return answer;
     });
@@ -59,7 +60,9 @@ export class SegmentLog {
       // After a failed sync nobody knows what is on the disk: what is in this segment stays, nothing more is added to it.
       this.#forget();
       const failure = failureOf(error);
-      return answers.map((answer) => (answer.outcome === 'written' ? { outcome: 'failed', failure } : answer));
+      return answers.map(({ usedBytes, ...answer }) =>
+        answer.outcome === 'written' ? { outcome: 'failed', failure, usedBytes } : { ...answer, usedBytes },
+      );
     }
   }
 
@@ -90,12 +93,18 @@ export class SegmentLog {
   }
 
   #write(slab: LogSlab): LogAnswer {
-    if (slab.usedBytes === 0) return { outcome: 'written', segment: this.#open?.number ?? 0, offset: 0 };
+    if (slab.usedBytes === 0) return { outcome: 'written', segment: this.#open?.number ?? 0, offset: 0, usedBytes: 0 };
+    const usedBytes = packHeads(slab);
+    const bytes = new Uint8Array(slab.buffer, 0, usedBytes);
+    sealRecords(bytes);
+    return this.#append(bytes);
+  }
+
+  #append(bytes: Uint8Array): LogAnswer {
+    const usedBytes = bytes.byteLength;
     try {
-      const segment = this.#segmentFor(slab.usedBytes);
+      const segment = this.#segmentFor(usedBytes);
       const offset = segment.usedBytes;
-      const bytes = new Uint8Array(slab.buffer, 0, slab.usedBytes);
-      sealRecords(bytes);
       try {
         writeWhole(segment.fd, bytes, offset);
       } catch (error) {
@@ -103,13 +112,13 @@ export class SegmentLog {
         if (failureOf(error).code !== 'EFBIG' || segment.usedBytes === recordHeaderBytes) throw error;
         // A limit on the length of a file: there is room in the next one.
         this.seal();
-        return this.#write(slab);
+        return this.#append(bytes);
       }
       addRows(segment.hint, bytes, offset);
-      segment.usedBytes += slab.usedBytes;
-      return { outcome: 'written', segment: segment.number, offset };
+      segment.usedBytes += usedBytes;
+      return { outcome: 'written', segment: segment.number, offset, usedBytes };
     } catch (error) {
-      return { outcome: 'failed', failure: failureOf(error) };
+      return { outcome: 'failed', failure: failureOf(error), usedBytes };
     }
   }
 

@@ -11,25 +11,33 @@ export interface PackedHead {
 // Plain msgpack: shared structures would be state that a record cannot be read without.
 const packr = new Packr({ useRecords: false });
 
-/** Throws for metadata that msgpack cannot carry. */
-export function packHead(key: string, head: StoredHead, tags: readonly string[]): Uint8Array {
-  return packr.pack([
+/** A head as it is packed: its parts in a fixed order. Metadata, if there is any, is one more at the end. */
+export type HeadRow = readonly unknown[];
+
+export function rowOf(key: string, head: StoredHead, tags: readonly string[]): HeadRow {
+  const row: unknown[] = [
     key,
     head.url === key ? null : head.url,
     head.method,
     head.status,
     head.statusText,
     head.httpVersion,
-    packLines(head.fields),
-    packLines(head.selecting),
+    joinedLines(head.fields),
+    joinedLines(head.selecting),
     head.requestTimeMs,
     head.responseTimeMs,
-    head.trailers === undefined ? null : packLines(head.trailers),
+    head.trailers === undefined ? null : joinedLines(head.trailers),
     head.ttlMs ?? null,
     head.invalidatedMs ?? null,
     tags.length === 0 ? null : tags,
-    ...(head.metadata === undefined ? [] : [head.metadata]),
-  ]);
+  ];
+  if (head.metadata !== undefined) row.push(head.metadata);
+  return row;
+}
+
+/** Done by the worker. Throws for metadata that msgpack cannot carry. */
+export function packRow(row: HeadRow): Uint8Array {
+  return packr.pack(row);
 }
 
 /** `undefined` for bytes that `packHead` did not make. */
@@ -73,7 +81,7 @@ export function unpackHead(bytes: Uint8Array): PackedHead | undefined {
 }
 
 // One string for all lines halves the cost of packing; a line that holds the separator itself goes the long way.
-function packLines(lines: FieldLines): string | readonly string[] {
+export function joinedLines(lines: FieldLines): string | readonly string[] {
   if (lines.length === 0) return lines;
   const joined = lines.join('\n');
   let separators = 0;

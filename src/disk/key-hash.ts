@@ -8,8 +8,21 @@ export interface KeyHash {
   readonly d: number;
 }
 
+/** A request asks for one key several times: looked up, looked up again below, stored. */
+const recent = new Map<string, KeyHash>();
+const maxRecent = 512;
+
 /** Where a key is looked for. Two keys with one hash are told apart by the full key in the record. */
 export function hashOfKey(key: string): KeyHash {
+  const known = recent.get(key);
+  if (known !== undefined) return known;
+  if (recent.size >= maxRecent) recent.clear();
+  const made = makeHash(key);
+  recent.set(key, made);
+  return made;
+}
+
+function makeHash(key: string): KeyHash {
   const digest = hash('sha256', key, 'binary');
   return { a: wordOf(digest, 0), b: wordOf(digest, 4), c: wordOf(digest, 8), d: wordOf(digest, 12) };
 }

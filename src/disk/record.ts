@@ -91,6 +91,20 @@ export function recordBytesOf(headBytes: number, bodyBytes: number, blockShift: 
   return Math.ceil((framed + (place === bodyPlaces.inline ? bodyBytes : 0)) / 8) * 8;
 }
 
+/** What a record and its row in the hint take. */
+export function recordCostOf(recordBytes: number): number {
+  return recordBytes + recordHeaderBytes;
+}
+
+/** Says that a record's head is a draft. The mark stands where its checksum will be. */
+export function markDraft(view: DataView, at: number, mark: number): void {
+  view.setUint32(at + crcAt, mark, true);
+}
+
+export function draftMarkOf(view: DataView, at: number): number {
+  return view.getUint32(at + crcAt, true);
+}
+
 export function writeHeader(view: DataView, at: number, header: RecordHeader): void {
   view.setUint32(at, magic, true);
   view.setUint8(at + 4, header.type);

@@ -19,7 +19,7 @@ import type {
 import { present } from '../semantics/present.js';
 import { backgroundFields, validationFields } from '../semantics/validators.js';
 import { variantsReplacedBy } from '../semantics/variants.js';
-import type { StoredResponse } from '../store/contract.js';
+import type { StoredResponse, StoreRef } from '../store/contract.js';
 import type { EngineParts } from './engine.js';
 import type { Flight, FlightOutcome } from './flight.js';
 import { openGuarded } from './guarded-store.js';
@@ -45,19 +45,22 @@ export class Exchange {
   readonly #rules: Rules;
   readonly #key: string;
   readonly #resumptions: number;
+  readonly #damaged: StoreRef | undefined;
   #stored: readonly StoredResponse[] = [];
   #storeFailed = false;
   #flight: Flight | undefined;
 
-  /** `resumptions`: how often a body that breaks off may be asked for again. */
+  /** `resumptions`: how often a body that breaks off may be asked for again. `damaged`: what must not answer, nor be replaced. */
   constructor(
     engine: EngineParts,
     presented: Presented,
     forward: Forward,
     options: CompleteRequestOptions,
     resumptions = 2,
+    damaged?: StoreRef,
   ) {
     this.#resumptions = resumptions;
+    this.#damaged = damaged;
     this.#engine = engine;
     this.#presented = presented;
     this.#request = presented.request;
@@ -142,13 +145,8 @@ export class Exchange {
     }
   }
 
-  #reuse(decision: Extract<RequestDecision, { action: 'reuse' }>): CacheResponse | Promise<CacheResponse> {
-    const { index, background } = decision;
-    const stored = this.#storedAt(index);
-    // A request with content can be sent only once: by its client, now.
-    if (background !== false && this.#presented.hasBody) {
-      return this.#validate({ action: 'validate', index, conditional: background.conditional, reason: 'stale' });
-    }
+  #reuse(decision: Extract<RequestDecision, { action: 'reuse' }>): CacheResponse {
+    const stored = this.#storedAt(decision.index);
     if (decision.background !== false) this.#validateInBackground(stored, decision.background.conditional);
     const status = decision.isStale ? 'stale' : 'hit';
     publish(status, { request: this.#request, key: this.#key });
@@ -174,7 +172,10 @@ export class Exchange {
     let received: Received | undefined;
     let failure: unknown;
     try {
-      received = await this.#send(this.#validationFields(decision.conditional), 'own');
+      received = await this.#send(
+        validationFields(this.#request.fields, this.#conditional(decision.conditional)),
+        'own',
+      );
     } catch (error) {
       failure = error;
     }
@@ -336,13 +337,18 @@ export class Exchange {
   }
 
   /** A body that goes on from the origin where its source breaks off. */
-  #resuming(source: Readable, head: ResponseHead, options: CompleteRequestOptions): Readable {
+  #resuming(source: Readable, head: ResponseHead, options: CompleteRequestOptions, damaged?: StoredResponse): Readable {
     const left = this.#resumptions - 1;
     if (left < 0) return source;
     const apart: Forward = (fields) => this.#forward(fields, 'separate');
     // The last word is the origin's: whatever others wait for may break off again.
     const asked = left > 0 ? options : { ...options, collapse: false };
-    return new ResumingBody(source, head, () => new Exchange(this.#engine, this.#presented, apart, asked, left).run());
+    return new ResumingBody(source, head, async () => {
+      if (damaged !== undefined) await this.#engine.store.remove(damaged.ref);
+      // The client has its answer, and so no patience to lose: readers of one broken body ask together.
+      const { patience: _, ...presented } = this.#presented;
+      return new Exchange(this.#engine, presented, apart, asked, left, damaged?.ref).run();
+    });
   }
 
   async #bypass(): Promise<CacheResponse> {
@@ -355,7 +361,10 @@ export class Exchange {
 
   #validateInBackground(stored: StoredResponse, conditional: FieldLines): void {
     this.#engine.background.once(`validate ${stored.ref.sequence} ${this.#key}`, async () => {
-      const received = await this.#send(backgroundFields(this.#request.fields, conditional), 'separate');
+      const received = await this.#send(
+        backgroundFields(this.#request.fields, this.#conditional(conditional)),
+        'separate',
+      );
       const verdict = decideValidation(this.#request, stored.head, received, this.#rules, this.#engine.nowMs());
       if (verdict.action === 'freshen') {
         received.origin.body.discard();
@@ -379,9 +388,8 @@ export class Exchange {
   }
 
   /** A condition on a method that is not safe does not ask for a 304, it forbids the method (RFC 9110 §13.1.2). */
-  #validationFields(conditional: FieldLines): FieldLines | undefined {
-    const mayAsk = ['GET', 'HEAD', 'QUERY'].includes(this.#request.method);
-    return mayAsk ? validationFields(this.#request.fields, conditional) : undefined;
+  #conditional(conditional: FieldLines): FieldLines {
+    return ['GET', 'HEAD', 'QUERY'].includes(this.#request.method) ? conditional : [];
   }
 
   async #send(fields: FieldLines | undefined, kind: 'own' | 'separate'): Promise<Received> {
@@ -398,7 +406,8 @@ export class Exchange {
     if (arrived !== undefined) await arrived;
     const found = await this.#engine.store.lookup(this.#key);
     this.#storeFailed = found === undefined;
-    return found ?? [];
+    // A store that has found the damage itself may be about to remove it.
+    return found?.filter(({ ref }) => ref.sequence !== this.#damaged?.sequence) ?? [];
   }
 
   async #invalidate(received: Received): Promise<void> {
@@ -456,6 +465,7 @@ export class Exchange {
               openGuarded(() => stored.openBody()),
               head,
               reload(),
+              stored,
             ),
         }
       : stored;

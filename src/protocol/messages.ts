@@ -1,3 +1,4 @@
+import type { HeadRow } from '../disk/head-codec.js';
 import type { BodyFile, IndexParts, SegmentName } from '../disk/index-table.js';
 
 /** Which log a task writes to. Sent with every task, so that a worker that was restarted can go on in a new segment. */
@@ -18,10 +19,14 @@ export interface OpenTask {
   readonly nowMs: number;
 }
 
-/** Records back to back, complete but for their checksums, ready to be written as they are. */
+/** Records back to back, complete but for their checksums and for their heads, which are drafts that the worker packs. */
 export interface LogSlab {
   readonly buffer: ArrayBuffer;
   readonly usedBytes: number;
+  /** Rows of heads that the buffer cannot carry. */
+  readonly rows: readonly HeadRow[];
+  /** It came back unwritten once: its heads are packed. */
+  readonly isPacked: boolean;
 }
 
 /** Pieces of bodies that have files of their own: `file`, start in the buffer and length, three numbers a piece. */
@@ -75,10 +80,10 @@ export type OpenAnswer =
       readonly segments: readonly SegmentInfo[];
     };
 
-/** Where a slab went, or why it did not. */
+/** Where a slab went, or why it did not, and how long it is with its heads packed. */
 export type LogAnswer =
-  | { readonly outcome: 'written'; readonly segment: number; readonly offset: number }
-  | { readonly outcome: 'failed'; readonly failure: WriterFailure };
+  | { readonly outcome: 'written'; readonly segment: number; readonly offset: number; readonly usedBytes: number }
+  | { readonly outcome: 'failed'; readonly failure: WriterFailure; readonly usedBytes: number };
 
 export type BodyAnswer =
   | { readonly file: number; readonly outcome: 'written'; readonly bytes: number }

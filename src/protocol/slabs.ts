@@ -1,3 +1,4 @@
+import type { HeadRow } from '../disk/head-codec.js';
 import type { RecordResult } from './write-queue.js';
 
 /** Records that were appended together, and whom to tell what became of them. */
@@ -13,6 +14,8 @@ export interface Slab {
   readonly view: DataView;
   usedBytes: number;
   readonly units: Unit[];
+  /** Rows of heads that the buffer cannot carry. */
+  readonly rows: HeadRow[];
   /** `file`, start and length of every piece of a body. */
   readonly pieces: number[];
   /** It came back unwritten once. */
@@ -60,8 +63,8 @@ export class SlabPool {
 }
 
 /** The slab that a buffer which came back unwritten was. */
-export function retryOf(slab: Slab, buffer: ArrayBuffer): Slab {
-  return { ...slabOver(buffer), usedBytes: slab.usedBytes, units: slab.units, isRetry: true };
+export function retryOf(slab: Slab, buffer: ArrayBuffer, usedBytes: number): Slab {
+  return { ...slabOver(buffer), usedBytes, units: slab.units, isRetry: true };
 }
 
 function slabOver(buffer: ArrayBuffer): Slab {
@@ -71,6 +74,7 @@ function slabOver(buffer: ArrayBuffer): Slab {
     view: new DataView(buffer),
     usedBytes: 0,
     units: [],
+    rows: [],
     pieces: [],
     isRetry: false,
   };

@@ -1,11 +1,14 @@
+import type { HeadRow } from '../disk/head-codec.js';
+import { firstRowMark, textMark } from '../disk/head-draft.js';
 import type { Applied, BodyFile, SegmentName } from '../disk/index-table.js';
-import { type RecordHeader, readHeader } from '../disk/record.js';
-import type { BatchAnswer, BatchTask, BodyAnswer, WriterFailure, WriterSession } from './messages.js';
+import { type RecordHeader, readHeader, recordCostOf } from '../disk/record.js';
+import type { BatchAnswer, BatchTask, BodyAnswer, LogAnswer, WriterFailure, WriterSession } from './messages.js';
 import type { WriterPool } from './pool.js';
 import { retryOf, type Slab, SlabPool } from './slabs.js';
 
 export type RecordResult =
-  | { readonly outcome: 'written'; readonly applied: Applied }
+  /** `costBytes`: what the records took on the disk. */
+  | { readonly outcome: 'written'; readonly applied: Applied; readonly costBytes: number }
   | { readonly outcome: 'failed'; readonly failure: WriterFailure };
 
 export interface WriteQueueOptions {
@@ -89,17 +92,21 @@ export class WriteQueue {
     return this.#isStalled;
   }
 
-  /** Queues records that belong together: `fill` writes all of them but their checksums. */
+  /**
+   * Queues records that belong together: `fill` writes all of them but their checksums, and drafts for their heads. `row` goes along
+   * with the slab, and `mark` is what the draft is to be marked with.
+   */
   append(
-    { bytes, records }: { readonly bytes: number; readonly records: number },
-    fill: (bytes: Uint8Array, view: DataView, at: number) => void,
+    { bytes, records, row }: { readonly bytes: number; readonly records: number; readonly row?: HeadRow | undefined },
+    fill: (bytes: Uint8Array, view: DataView, at: number, mark: number) => void,
     settle: (result: RecordResult) => void,
   ): void {
     this.#inOrder({
       run: () => {
         const slab = this.#slabs.slabFor(this.#logs, bytes);
         if (slab === undefined) return false;
-        fill(slab.bytes, slab.view, slab.usedBytes);
+        fill(slab.bytes, slab.view, slab.usedBytes, row === undefined ? textMark : firstRowMark + slab.rows.length);
+        if (row !== undefined) slab.rows.push(row);
         slab.usedBytes += bytes;
         slab.units.push({ records, settle });
         return true;
@@ -256,7 +263,7 @@ export class WriteQueue {
       finish: isAll ? this.#finish.splice(0) : [],
       abandon: isAll ? this.#abandon.splice(0) : [],
       seal: this.#seal,
-      logs: logs.map(({ buffer, usedBytes }) => ({ buffer, usedBytes })),
+      logs: logs.map(({ buffer, usedBytes, rows, isRetry }) => ({ buffer, usedBytes, rows, isPacked: isRetry })),
     };
     this.#seal = false;
     this.#flight = { logs, bodies };
@@ -273,11 +280,11 @@ export class WriteQueue {
       if (answered.outcome === 'written') {
         this.#applyAll(slab, buffer, answered);
       } else if (isFull(answered.failure) && !slab.isRetry && (again.length > 0 || this.#options.onFull())) {
-        again.push(retryOf(slab, buffer));
+        again.push(retryOf(slab, buffer, answered.usedBytes));
         continue;
       } else {
         failures.push(answered.failure);
-        for (const { settle } of slab.units) settle(answered);
+        for (const { settle } of slab.units) settle({ outcome: 'failed', failure: answered.failure });
       }
       this.#slabs.giveBack(buffer);
     }
@@ -300,22 +307,24 @@ export class WriteQueue {
   #applyAll(
     slab: Slab,
     buffer: ArrayBuffer,
-    { segment: number, offset }: { readonly segment: number; readonly offset: number },
+    { segment: number, offset, usedBytes }: Extract<LogAnswer, { outcome: 'written' }>,
   ): void {
     const segment = { writer: this.#session.writer, number };
-    const view = new DataView(buffer, 0, slab.usedBytes);
-    if (slab.usedBytes > 0) this.#session = { ...this.#session, last: { number, usedBytes: offset + slab.usedBytes } };
+    const view = new DataView(buffer, 0, usedBytes);
+    if (usedBytes > 0) this.#session = { ...this.#session, last: { number, usedBytes: offset + usedBytes } };
     let at = 0;
     for (const { records, settle } of slab.units) {
       let applied: Applied = { place: undefined, removed: 0 };
+      let costBytes = 0;
       for (let i = 0; i < records; i += 1) {
         const header = readHeader(view, at);
         if (header === undefined) throw new Error('a slab came back damaged');
         const { place, removed } = this.#options.apply(header, segment, offset + at);
         applied = { place, removed: applied.removed + removed };
         at += header.recordBytes;
+        costBytes += recordCostOf(header.recordBytes);
       }
-      settle({ outcome: 'written', applied });
+      settle({ outcome: 'written', applied, costBytes });
     }
   }
 

@@ -26,6 +26,9 @@ export interface WriterHost {
   reserveFile(bytes: number): void;
   /** Counts bytes that writers hold in memory; `false` when they are too many. */
   holdBytes(change: number): boolean;
+  /** Writers hold so little that they need not wait; `room` resolves when that is so again. */
+  isRoomy(): boolean;
+  room(): Promise<void>;
   reasonOf(failure: { readonly code: string; readonly message: string }): DeclineReason;
   commit(key: string, head: StoredHead, options: CreateOptions, body: WrittenBody): Promise<CommitResult>;
   forget(writer: DiskEntryWriter, isDeclined: boolean): void;
@@ -33,6 +36,7 @@ export interface WriterHost {
 
 /** Bodies up to this long go into the log along with their record. */
 const maxLogBodyBytes = 1024 * 1024;
+const alwaysLogBytes = 64 * 1024;
 /** What may wait for a slab before writers are asked to wait, and before they are given up. */
 const waitAboveBytes = 4 * 1024 * 1024;
 const giveUpAboveBytes = 32 * 1024 * 1024;
@@ -77,11 +81,13 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
     else if (this.#refused === undefined) this.#keep(chunk);
     if (this.#refused !== undefined) this.#window.dropBefore(this.#readers.size === 0 ? bytes : bytes - maxWindowBytes);
     this.#changed();
-    return this.#refused !== undefined || this.#file === undefined || this.#host.queue.waitingBytes <= waitAboveBytes;
+    if (this.#refused !== undefined) return true;
+    return this.#file === undefined ? this.#host.isRoomy() : this.#host.queue.waitingBytes <= waitAboveBytes;
   }
 
   async ready(): Promise<void> {
-    if (this.#refused === undefined && this.#file !== undefined) await this.#host.queue.room();
+    if (this.#refused !== undefined) return;
+    await (this.#file === undefined ? this.#host.room() : this.#host.queue.room());
   }
 
   commit(options: { readonly trailers?: readonly string[] } = {}): Promise<CommitResult> {
@@ -152,7 +158,9 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
     const { queue } = this.#host;
     if (this.#file === undefined) {
       const hasRoom = this.#hold();
-      if (hasRoom && this.#window.endByte <= maxLogBodyBytes) return;
+      const bytes = this.#window.endByte;
+      // A short body costs far less in the log than as a file, however much is waiting.
+      if (bytes <= alwaysLogBytes || (hasRoom && bytes <= maxLogBodyBytes)) return;
       this.#file = this.#host.newFile();
       queue.openBody(this.#file, (answer) => this.#onFile(answer));
       for (const earlier of this.#window.chunks) queue.appendBody(this.#file, earlier);

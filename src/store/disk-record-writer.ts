@@ -1,10 +1,13 @@
-import { packHead } from '../disk/head-codec.js';
+import type { HeadRow } from '../disk/head-codec.js';
+import { draftOf, writeDraft } from '../disk/head-draft.js';
 import { filterHashOf, type KeyHash } from '../disk/key-hash.js';
 import {
   framedBytesOf,
   headerWith,
+  markDraft,
   type RecordHeader,
   recordBytesOf,
+  recordCostOf,
   recordHeaderBytes,
   recordTypes,
   writeHeader,
@@ -12,7 +15,7 @@ import {
 import type { StoredHead } from '../http/message.js';
 import type { RecordResult, WriteQueue } from '../protocol/write-queue.js';
 import { hostOfUrl, tagBitsOf } from './disk-select.js';
-import { type DiskSpace, recordCostOf } from './disk-space.js';
+import type { DiskSpace } from './disk-space.js';
 
 /** A stored response to be appended. */
 export interface NewRecord {
@@ -32,7 +35,7 @@ const maxHeadBytes = 512 * 1024;
 /** Steps of a sequence number in a millisecond: numbers go on from those of an earlier run. */
 const sequencesPerMs = 2048;
 
-/** Puts records together, in the slabs that they are written from. */
+/** Puts records together, in the slabs that they are written from. Heads are packed by the worker: here they get room for the longest they can be. */
 export class RecordWriter {
   readonly #queue: WriteQueue;
   readonly #space: DiskSpace;
@@ -66,7 +69,7 @@ export class RecordWriter {
     fields: Partial<RecordHeader> & Pick<RecordHeader, 'type'>,
     leaving: readonly number[] = [],
   ): Promise<RecordResult> {
-    return this.#append([headerWith({ ...fields, sequence: this.#nextSequence() })], leaving, () => {});
+    return this.#append([headerWith({ ...fields, sequence: this.#nextSequence() })], leaving, undefined, () => {});
   }
 
   /** Appends a record that removes everything before it. */
@@ -74,20 +77,16 @@ export class RecordWriter {
     const before = this.#clearedSequence;
     const sequence = this.#nextSequence();
     this.#clearedSequence = sequence;
-    const result = await this.#append([headerWith({ type: recordTypes.cleared, sequence })], [], () => {});
+    const result = await this.#append([headerWith({ type: recordTypes.cleared, sequence })], [], undefined, () => {});
     if (result.outcome === 'failed' && this.#clearedSequence === sequence) this.#clearedSequence = before;
     return result;
   }
 
   /** Appends a stored response. */
   put(record: NewRecord): Promise<RecordResult> {
-    let packed: Uint8Array;
-    try {
-      packed = packHead(record.key, record.head, record.tags);
-    } catch (cause) {
-      return Promise.resolve(failed(`a head cannot be stored: ${cause instanceof Error ? cause.message : cause}`));
-    }
-    const headBytes = packed.byteLength;
+    const draft = draftOf(record.key, record.head, record.tags);
+    if (draft === undefined) return Promise.resolve(failed('metadata must be made of what msgpack can carry'));
+    const headBytes = draft.reservedBytes;
     if (headBytes > maxHeadBytes) {
       return Promise.resolve(failed(`a head of ${headBytes} bytes is too large`, 'too-large'));
     }
@@ -106,8 +105,10 @@ export class RecordWriter {
       tagBits: tagBitsOf(record.tags),
     });
     const removals = record.removes.map((ref) => headerWith({ type: recordTypes.removed, sequence, ...ref }));
-    return this.#append([...removals, header], [], (bytes, view, start) => {
-      bytes.set(packed, start + recordHeaderBytes);
+    const row = draft.kind === 'row' ? draft.row : undefined;
+    return this.#append([...removals, header], [], row, (bytes, view, start, mark) => {
+      markDraft(view, start, mark);
+      writeDraft(bytes, view, start + recordHeaderBytes, draft);
       const table = start + recordHeaderBytes + headBytes;
       record.crcs?.forEach((crc, i) => {
         view.setUint32(table + 4 * i, crc, true);
@@ -125,7 +126,8 @@ export class RecordWriter {
   #append(
     headers: readonly RecordHeader[],
     alsoLeaving: readonly number[],
-    fill: (bytes: Uint8Array, view: DataView, start: number) => void,
+    row: HeadRow | undefined,
+    fill: (bytes: Uint8Array, view: DataView, start: number, mark: number) => void,
   ): Promise<RecordResult> {
     let recordBytes = 0;
     let costBytes = 0;
@@ -138,23 +140,23 @@ export class RecordWriter {
     for (const sequence of leaving) this.#leaving.add(sequence);
     this.#space.reserve(costBytes);
     this.#makeRoom();
-    let isReleased = false;
+    let heldBytes = costBytes;
     return new Promise((resolve) => {
       this.#queue.append(
-        { bytes: recordBytes, records: headers.length },
-        (bytes, view, start) => {
+        { bytes: recordBytes, records: headers.length, row },
+        (bytes, view, start, mark) => {
           let at = start;
           for (const header of headers) {
             writeHeader(view, at, header);
-            if (header === headers.at(-1)) fill(bytes, view, at);
+            if (header === headers.at(-1)) fill(bytes, view, at, mark);
             at += header.recordBytes;
           }
         },
         (result) => {
           // A record that was given up because the disk did not answer may be written after all.
-          if (result.outcome === 'failed' && !isReleased) this.#space.release(costBytes);
-          if (result.outcome === 'written' && isReleased) this.#space.reserve(costBytes);
-          isReleased = result.outcome === 'failed';
+          const cost = result.outcome === 'failed' ? 0 : result.costBytes;
+          this.#space.reserve(cost - heldBytes);
+          heldBytes = cost;
           for (const sequence of leaving) this.#leaving.delete(sequence);
           resolve(result);
         },

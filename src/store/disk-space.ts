@@ -1,5 +1,5 @@
 import type { DiskIndex, SegmentName } from '../disk/index-table.js';
-import { recordHeaderBytes } from '../disk/record.js';
+import { recordCostOf, recordHeaderBytes } from '../disk/record.js';
 import type { SegmentInfo } from '../protocol/messages.js';
 
 /** File systems give out space in blocks of this length, mostly. */
@@ -112,11 +112,6 @@ export class DiskSpace {
     const [first] = this.#evicted;
     if (this.#evicted.size > maxEvictedRemembered && first !== undefined) this.#evicted.delete(first);
   }
-}
-
-/** A record and its row in the hint. */
-export function recordCostOf(recordBytes: number): number {
-  return recordBytes + recordHeaderBytes;
 }
 
 export function fileCostOf(bytes: number): number {

@@ -79,6 +79,7 @@ export class DiskStore implements ResponseStore, WriterHost {
   readonly queue: WriteQueue;
   #nextFile = 1;
   #heldBytes = 0;
+  #awaitingRoom: (() => void)[] = [];
   #lossesInARow = 0;
   #isDown = false;
   #closing: Promise<void> | undefined;
@@ -296,7 +297,16 @@ export class DiskStore implements ResponseStore, WriterHost {
 
   holdBytes(change: number): boolean {
     this.#heldBytes += change;
+    if (change < 0 && this.isRoomy()) for (const resolve of this.#awaitingRoom.splice(0)) resolve();
     return this.#heldBytes <= maxHeldBytes;
+  }
+
+  isRoomy(): boolean {
+    return this.#heldBytes <= maxHeldBytes / 2;
+  }
+
+  async room(): Promise<void> {
+    while (!this.isRoomy()) await new Promise<void>((resolve) => this.#awaitingRoom.push(resolve));
   }
 
   forget(writer: DiskEntryWriter, isDeclined: boolean): void {

@@ -4,9 +4,7 @@ import { cacheAxios } from '../../interceptors/axios.js';
 import { cacheGot } from '../../interceptors/got.js';
 import { assertNever } from '../../src/errors.js';
 import { type Cache, openCache } from '../../src/index.js';
-import { openDiskStore } from '../../src/store/disk-open.js';
 import { createMemoryStore } from '../../src/store/memory-store.js';
-import { createTieredStore } from '../../src/store/tiered-store.js';
 import { axiosFetch, gotFetch, type Saying } from './clients.js';
 import type { SuiteFetch } from './fetch.js';
 import type { CacheType } from './suite.js';
@@ -45,14 +43,7 @@ async function openStore(store: StoreName, type: CacheType, directory: string): 
     case 'disk':
       return openCache({ directory, shared });
     case 'tiered':
-      return openCache({
-        directory,
-        shared,
-        store: createTieredStore({
-          memory: createMemoryStore({ maxBytes }),
-          disk: await openDiskStore({ directory, maxBytes }),
-        }),
-      });
+      return openCache({ directory, shared, memoryBytes: maxBytes });
     case 'memory':
       return openCache({ directory, shared, store: createMemoryStore({ maxBytes }) });
     default:

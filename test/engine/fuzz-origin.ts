@@ -162,11 +162,11 @@ class RunningAnswer {
   /** The connection ends in order, and the body is not whole. */
   #cutShort(): void {
     this.#isOver = true;
-    this.#response.socket?.end();
+    this.#response.req.socket.end();
   }
 
   #break(): void {
     this.#isOver = true;
-    this.#response.socket?.resetAndDestroy();
+    this.#response.req.socket.resetAndDestroy();
   }
 }

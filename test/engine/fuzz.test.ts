@@ -2,6 +2,8 @@
 import { readdir } from 'node:fs/promises';
 import { Agent } from 'node:http';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import axios from 'axios';
 import got from 'got';
 import { suite } from 'uvu';
@@ -145,13 +147,26 @@ async function quiet(isQuiet: () => boolean, message: string): Promise<void> {
   assert.ok(isQuiet(), message);
 }
 
+setFlagsFromString('--expose-gc');
+const collectGarbage: unknown = runInNewContext('gc');
+
+function usedBytes(): number {
+  if (typeof collectGarbage === 'function') collectGarbage();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
 /** A failure names its seed; `FUZZ_SEED` runs that one alone. */
 async function trialAll(count: number, directoryOf: (seed: number) => string | undefined): Promise<void> {
   const failures: string[] = [];
-  for (const seed of seeds(count)) {
+  let early = 0;
+  for (const [position, seed] of seeds(count).entries()) {
+    if (position === Math.floor(count / 3)) early = usedBytes();
     await trial(seed, directoryOf(seed)).catch((error: unknown) => failures.push(String(error)));
   }
   assert.equal(failures, []);
+  const grown = usedBytes() - early;
+  if (early > 0) assert.ok(grown < 24e6, `${grown} bytes more in use at the end than after a third of the schedules`);
 }
 
 const only = Number(process.env.FUZZ_SEED ?? 0);

@@ -39,6 +39,7 @@ const table: Readonly<Record<string, { good: readonly unknown[]; bad: readonly u
   priority: { good: [-128, 0, 127], bad: [-129, 128, 0.5, NaN, '1', null], allowed: 'from -128 to 127' },
   maxBytes: { good: [0, 1e9], bad: [-1, NaN, Infinity, '1', null], allowed: 'a number of bytes' },
   maxEntryBytes: { good: [0, 1e9], bad: [-1, NaN, '1', null], allowed: 'a number of bytes' },
+  memoryBytes: { good: [0, 1e6], bad: [-1, NaN, '1', null], allowed: 'a number of bytes' },
   shared: { good: [true, false], bad: [1, 'no', null], allowed: 'true or false' },
   credentialFields: { good: [[], ['x-user']], bad: ['x', [1], null], allowed: 'a list of' },
   offline: { good: [true, false], bad: [1, 'no', null], allowed: 'true or false' },
