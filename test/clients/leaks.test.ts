@@ -136,7 +136,7 @@ for (const kind of ['axios', 'got'] as const) {
     );
     await cache.close();
     await socketsGone(agent, context.origin);
-    await nothingUnderWay();
+    await nothingUnderWay(before.resources);
     assert.equal({ files: openFiles(), resources: resources() }, before);
   });
 
@@ -173,9 +173,10 @@ function resources(): Readonly<Record<string, number>> {
   return counts;
 }
 
-/** A file that a reader has just left is closed by a thread, some turns later. */
-async function nothingUnderWay(): Promise<void> {
-  for (let turns = 0; turns < 10_000 && resources().FSReqCallback !== undefined; turns += 1) await setImmediate();
+/** Files and sockets that were just let go of are closed some turns later. */
+async function nothingUnderWay(before: Readonly<Record<string, number>>): Promise<void> {
+  const wanted = JSON.stringify(before);
+  for (let turns = 0; turns < 10_000 && JSON.stringify(resources()) !== wanted; turns += 1) await setImmediate();
 }
 
 /** Connections are the agent's and the origin's: they are closed here, and what is left is the cache's. */
