@@ -36,7 +36,6 @@ type AxiosCopy = Pick<typeof axiosModule, 'AxiosHeaders' | 'getAdapter'>;
 
 interface Attachment {
   readonly interceptor: number;
-  readonly implied: ImpliedFields;
 }
 
 const attachments = new WeakMap<object, Attachment>();
@@ -61,6 +60,7 @@ export function cacheAxios<Instance extends Pick<AxiosInstance, 'interceptors' |
     );
   }
   const implied: ImpliedFields = new Map();
+  const outlook = new Outlook();
   const interceptor = instance.interceptors.request.use(
     (config) => {
       const choice = layChoices(defaults, checkChoice(config.cache, 'config.cache'));
@@ -68,7 +68,7 @@ export function cacheAxios<Instance extends Pick<AxiosInstance, 'interceptors' |
       // What was given up already never comes to an adapter, and its error shows this config.
       const isGivenUp = config.signal?.aborted || config.cancelToken?.reason !== undefined;
       if (choice !== false && !isGivenUp)
-        config.adapter = cachingAdapter(instance, cache, config.adapter, choice, implied);
+        config.adapter = cachingAdapter(instance, cache, config.adapter, choice, implied, outlook);
       return config;
     },
     // axios before 1.8 calls this for what is thrown above, and sends the request all the same if it returns.
@@ -77,7 +77,7 @@ export function cacheAxios<Instance extends Pick<AxiosInstance, 'interceptors' |
     },
     { synchronous: true },
   );
-  attachments.set(instance, { interceptor, implied });
+  attachments.set(instance, { interceptor });
   return instance;
 }
 
@@ -90,12 +90,34 @@ export function uncacheAxios(instance: Pick<AxiosInstance, 'interceptors'>): boo
   return true;
 }
 
+const manyMisses = 16;
+const tryEvery = 16;
+
+/**
+ * Whether the short way is worth a try. It costs a tenth of a request to find out that there is nothing, and misses come in runs: a crawl is cold
+ * or it is warm. In a run of misses only some try it; the first hit, on either way, ends the run.
+ */
+class Outlook {
+  #missesInARow = 0;
+
+  isWorthATry(): boolean {
+    if (this.#missesInARow < manyMisses) return true;
+    this.#missesInARow += 1;
+    return this.#missesInARow % tryEvery === 0;
+  }
+
+  note(wasHit: boolean): void {
+    this.#missesInARow = wasHit ? 0 : this.#missesInARow + 1;
+  }
+}
+
 function cachingAdapter(
   instance: Pick<AxiosInstance, 'getUri'>,
   cache: Cache,
   own: InternalAxiosRequestConfig['adapter'],
   choice: RequestOptions | undefined,
   implied: ImpliedFields,
+  outlook: Outlook,
 ): AxiosAdapter {
   return async (config) => {
     if (own === undefined) delete config.adapter;
@@ -103,16 +125,17 @@ function cachingAdapter(
     const copy = copyOf(config);
     const adapter = copy.getAdapter(own, config);
     if (adapter !== copy.getAdapter('http')) return adapter(config);
-    if (isOrdinary(config)) {
+    if (outlook.isWorthATry() && isOrdinary(config)) {
       const response = await answerOrdinary(instance, cache, config, choice, implied);
+      outlook.note(response !== undefined);
       if (response !== undefined) return response;
     }
     try {
-      return await askThroughGate(adapter, cache, config, choice, implied);
+      return await askThroughGate(adapter, cache, config, choice, implied, outlook);
     } catch (error) {
       if (!isOriginFailure(error)) throw error;
       // axios gave up by itself (a time-out, an error of the socket), and the cache below learned of it too late to stand in.
-      return askThroughGate(adapter, cache, config, choice, implied, error).catch(() => Promise.reject(error));
+      return askThroughGate(adapter, cache, config, choice, implied, outlook, error).catch(() => Promise.reject(error));
     }
   };
 }
@@ -128,6 +151,7 @@ async function askThroughGate(
   config: InternalAxiosRequestConfig,
   choice: RequestOptions | undefined,
   implied: ImpliedFields,
+  outlook: Outlook,
   standInFor?: Error,
 ): Promise<AxiosResponse> {
   let info: CacheInfo | undefined;
@@ -140,6 +164,7 @@ async function askThroughGate(
     standInFor,
     onAnswer: (answer: CacheInfo) => {
       info = answer;
+      if (answer.status === 'hit') outlook.note(true);
     },
     ...(unknown.length > 0 && { onPresented: (presented: Presented) => learnImplied(unknown, presented, implied) }),
   };
