@@ -144,6 +144,22 @@ function readAt(fd: number, position: number, length: number): Promise<Uint8Arra
         else next(done + count);
       });
     };
-    next(0);
+    submitSoon(() => next(0));
+  });
+}
+
+/**
+ * Reads that come up in one turn of the event loop are handed to libuv together: waking one of its threads is the greater part of what a
+ * small read costs here, and only the first of a batch has to.
+ */
+let waiting: (() => void)[] = [];
+
+function submitSoon(submit: () => void): void {
+  waiting.push(submit);
+  if (waiting.length > 1) return;
+  setImmediate(() => {
+    const batch = waiting;
+    waiting = [];
+    for (const start of batch) start();
   });
 }

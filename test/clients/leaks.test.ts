@@ -6,6 +6,7 @@ import http from 'node:http';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import axios, { type AxiosInstance } from 'axios';
@@ -135,6 +136,7 @@ for (const kind of ['axios', 'got'] as const) {
     );
     await cache.close();
     await socketsGone(agent, context.origin);
+    await nothingUnderWay(before.resources);
     assert.equal({ files: openFiles(), resources: resources() }, before);
   });
 
@@ -169,6 +171,12 @@ function resources(): Readonly<Record<string, number>> {
   const counts: Record<string, number> = {};
   for (const name of process.getActiveResourcesInfo().sort()) counts[name] = (counts[name] ?? 0) + 1;
   return counts;
+}
+
+/** Files and sockets that were just let go of are closed some turns later. */
+async function nothingUnderWay(before: Readonly<Record<string, number>>): Promise<void> {
+  const wanted = JSON.stringify(before);
+  for (let turns = 0; turns < 10_000 && JSON.stringify(resources()) !== wanted; turns += 1) await setImmediate();
 }
 
 /** Connections are the agent's and the origin's: they are closed here, and what is left is the cache's. */
