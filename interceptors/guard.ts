@@ -15,6 +15,8 @@ export class Guard {
   readonly #emit: Emit;
   readonly #restore: () => void;
   readonly #held: (readonly [event: string, value?: unknown])[] = [];
+  /** It failed, and not because the client had left: the client waits for what comes of it. */
+  #isMissed = false;
   #mode: 'waiting' | 'open' | 'replaced' = 'waiting';
 
   /** `onResponse` is called in the turn in which the response arrives. */
@@ -38,6 +40,7 @@ export class Guard {
             return true;
           }
           case 'error':
+            this.#isMissed = !request.destroyed || isTimeOut(value);
             this.#held.push([event, value]);
             reject(value);
             return true;
@@ -82,11 +85,12 @@ export class Guard {
   substitute(message: IncomingMessage): void {
     const { request } = this;
     if (request.destroyed) {
-      if (!isAnswered(request)) {
+      if (!isAnswered(request) && !this.#isMissed) {
         message.destroy();
+        this.open();
         return;
       }
-      // Node takes a request for destroyed once its response has been read, and clients look.
+      // Node takes a request for destroyed once its response has been read or it has failed, and clients look.
       request.destroyed = false;
     }
     this.#mode = 'replaced';
@@ -119,6 +123,9 @@ export class Guard {
     this.open();
   }
 }
+
+/** got destroys a request whose time is up, and waits for its error. */
+const isTimeOut = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ETIMEDOUT';
 
 /** Has its own response been read to the end? Node sets `res`; it is not in the types. */
 function isAnswered(request: ClientRequest): boolean {

@@ -42,7 +42,7 @@ export class BodyFiles {
           append(body, new Uint8Array(buffer, pieces[i + 1], pieces[i + 2]));
           answers.set(file, { file, outcome: 'written', bytes: body.bytes });
         } catch (error) {
-          this.abandon(file);
+          this.#giveUp(file);
           answers.set(file, { file, outcome: 'failed', failure: failureOf(error) });
         }
       }
@@ -65,7 +65,7 @@ export class BodyFiles {
       closeSync(body.fd);
       return { file, outcome: 'finished', bytes: body.bytes, crcs: Uint32Array.from(body.crcs) };
     } catch (error) {
-      this.abandon(file);
+      this.#giveUp(file);
       return { file, outcome: 'failed', failure: failureOf(error) };
     }
   }
@@ -77,6 +77,15 @@ export class BodyFiles {
     if (body !== undefined) closeSync(body.fd);
     rmSync(this.#temporaryOf(file), { force: true });
     this.remove(this.#nameOf(file));
+  }
+
+  /** On a disk that has become read-only nothing can be removed either: the next opening sweeps it. */
+  #giveUp(file: number): void {
+    try {
+      this.abandon(file);
+    } catch {
+      // The failure that led here is the one to tell.
+    }
   }
 
   remove(name: SegmentName): void {

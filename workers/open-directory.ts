@@ -5,13 +5,14 @@ import { bodiesFolder, formatFolder, segmentsFolder, temporaryFolder } from '../
 import { failureOf } from '../src/protocol/failure.js';
 import type { OpenAnswer, OpenTask } from '../src/protocol/messages.js';
 import { writeFileDurably } from './files.js';
-import { claimDirectory } from './owner.js';
+import { claimDirectory, releaseDirectory } from './owner.js';
 import { replaySegments } from './replay.js';
 import { sweep } from './sweep.js';
 
 /** Makes a directory ours and reads what it holds. Changes nothing that is not ours. */
 export function openDirectory(task: OpenTask): OpenAnswer {
   const root = join(task.directory, formatFolder);
+  let isClaimed = false;
   try {
     if (lstatSync(root, { throwIfNoEntry: false }) === undefined) mkdirSync(root, { recursive: true, mode: 0o700 });
     // Not what a link leads to: in a directory that others can write, that could be anything.
@@ -26,12 +27,23 @@ export function openDirectory(task: OpenTask): OpenAnswer {
     }
     const locked = claimDirectory(root, task.nowMs);
     if (locked !== undefined) return failed('ERR_CACHE_LOCKED', locked);
+    isClaimed = true;
     const { index, segments, hints } = replaySegments(join(root, segmentsFolder));
     for (const { path, bytes } of hints) writeFileDurably(path, bytes);
     sweep(root, index.bodyFiles());
     return { outcome: 'opened', writer: newWriter(segments), index: index.toParts(), segments };
   } catch (error) {
+    if (isClaimed) giveUp(root);
     return { outcome: 'failed', failure: failureOf(error) };
+  }
+}
+
+/** Otherwise this process would stand in its own way when it tries again. */
+function giveUp(root: string): void {
+  try {
+    releaseDirectory(root);
+  } catch {
+    // The error that the opening failed with is the one to tell.
   }
 }
 

@@ -34,8 +34,8 @@ interface Owner {
 export function claimDirectory(root: string, nowMs: number): string | undefined {
   const mine = join(root, `claim-${process.pid}-${Math.random().toString(36).slice(2)}`);
   const owner = { ...thisProcess(), sinceMs: nowMs, released: false };
-  writeFileSync(mine, JSON.stringify(owner), { mode: 0o600, flag: 'wx' });
   try {
+    writeFileSync(mine, JSON.stringify(owner), { mode: 0o600, flag: 'wx' });
     for (;;) {
       const last = highestOf(root);
       const living = last === 0 ? undefined : livingOwner(join(root, ownerFile(last)), statSync(mine).mtimeMs);

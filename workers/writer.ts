@@ -6,6 +6,7 @@ import { failureOf } from '../src/protocol/failure.js';
 import type {
   BatchAnswer,
   BatchTask,
+  CloseAnswer,
   OpenAnswer,
   WriterFailure,
   WriterSession,
@@ -27,7 +28,7 @@ interface Writer {
 let writer: Writer | undefined;
 
 /** The one thread that writes to a directory. Does nothing that outlives the task it was asked in. */
-export default function handle(task: WriterTask): OpenAnswer | BatchAnswer | undefined {
+export default function handle(task: WriterTask): OpenAnswer | BatchAnswer | CloseAnswer {
   switch (task.kind) {
     case 'open': {
       const answer = openDirectory(task);
@@ -40,25 +41,32 @@ export default function handle(task: WriterTask): OpenAnswer | BatchAnswer | und
       const answer = runBatch(task);
       return moving(answer, answer.buffers);
     }
-    case 'close': {
-      writerFor(task.session).log.seal();
-      writer = undefined;
-      releaseDirectory(join(task.session.directory, formatFolder));
-      return undefined;
-    }
+    case 'close':
+      return close(task.session);
+  }
+}
+
+/** What was acknowledged is durable already: whatever goes wrong here costs the next opening some time, and no response. */
+function close(session: WriterSession): CloseAnswer {
+  const problems: WriterFailure[] = [];
+  attemptTo(() => writerFor(session).log.seal(), problems);
+  writer = undefined;
+  attemptTo(() => releaseDirectory(join(session.directory, formatFolder)), problems);
+  return { problems };
+}
+
+function attemptTo(step: () => void, problems: WriterFailure[]): void {
+  try {
+    step();
+  } catch (error) {
+    problems.push(failureOf(error));
   }
 }
 
 function runBatch(task: BatchTask): BatchAnswer {
   const { log, bodies } = writerFor(task.session);
   const problems: WriterFailure[] = [];
-  const attempt = (step: () => void): void => {
-    try {
-      step();
-    } catch (error) {
-      problems.push(failureOf(error));
-    }
-  };
+  const attempt = (step: () => void): void => attemptTo(step, problems);
   const folder = join(task.session.directory, formatFolder, segmentsFolder);
   for (const name of task.dropSegments) attempt(() => dropSegment(folder, name));
   for (const name of task.removeFiles) attempt(() => bodies.remove(name));

@@ -90,6 +90,11 @@ export type BodyAnswer =
   | { readonly file: number; readonly outcome: 'finished'; readonly bytes: number; readonly crcs: Uint32Array }
   | { readonly file: number; readonly outcome: 'failed'; readonly failure: WriterFailure };
 
+export interface CloseAnswer {
+  /** What could not be sealed or let go of: no harm to any record. */
+  readonly problems: readonly WriterFailure[];
+}
+
 export interface BatchAnswer {
   /** The slabs' buffers, log first, in the order they came. */
   readonly buffers: readonly ArrayBuffer[];

@@ -1,12 +1,12 @@
 import { Piscina } from 'piscina';
-import type { BatchAnswer, BatchTask, CloseTask, OpenAnswer, OpenTask, WriterTask } from './messages.js';
+import type { BatchAnswer, BatchTask, CloseAnswer, CloseTask, OpenAnswer, OpenTask, WriterTask } from './messages.js';
 
 /** The one thread that writes for a store. Does not keep the process alive while it has nothing to do. */
 export interface WriterPool {
   open(task: OpenTask): Promise<OpenAnswer>;
   batch(task: BatchTask): Promise<BatchAnswer>;
   /** Seals the log and ends the thread. */
-  close(task: CloseTask | undefined): Promise<void>;
+  close(task: CloseTask | undefined): Promise<CloseAnswer>;
 }
 
 export function createWriterPool(worker: URL): WriterPool {
@@ -46,7 +46,7 @@ export function createWriterPool(worker: URL): WriterPool {
       ),
     async close(task) {
       try {
-        if (task !== undefined) await run<undefined>(task);
+        return task === undefined ? { problems: [] } : await run<CloseAnswer>(task);
       } finally {
         await pool.close();
       }

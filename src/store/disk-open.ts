@@ -84,14 +84,26 @@ function openError(directory: string, { code, message }: WriterFailure): CacheEr
       );
     case 'EACCES':
     case 'EPERM':
-      return asError('ERR_CACHE_ACCESS', `${directory} cannot be written by this user; change its permissions`);
+      return asError(
+        'ERR_CACHE_ACCESS',
+        `${directory} cannot be written by this user; change its permissions or use another directory`,
+      );
     case 'EROFS':
-      return asError('ERR_CACHE_ACCESS', `${directory} is on a file system that is mounted read-only`);
+      return asError(
+        'ERR_CACHE_ACCESS',
+        `${directory} is on a file system that is mounted read-only; use another directory`,
+      );
     case 'ENOTDIR':
     case 'EEXIST':
-      return asError('ERR_CACHE_ACCESS', `${directory}, or something above it, is a file and not a directory`);
+      return asError(
+        'ERR_CACHE_ACCESS',
+        `${directory}, or something above or in it, is a file and not a directory; use another directory`,
+      );
+    case 'EMFILE':
+    case 'ENFILE':
+      return asError('ERR_CACHE_ACCESS', 'too many files are open; raise the limit (ulimit -n)');
     default:
-      return asError('ERR_CACHE_ACCESS', `${directory} cannot be used`);
+      return asError('ERR_CACHE_ACCESS', `${directory} cannot be used for a cache; use another directory`);
   }
 
   function asError(as: CacheErrorCode, sentence: string): CacheError {

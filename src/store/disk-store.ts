@@ -372,7 +372,14 @@ export class DiskStore implements ResponseStore, WriterHost {
     await this.queue.drained();
     this.#files.close();
     const canSeal = !this.#isDown && !this.queue.isStalled;
-    await this.#pool.close(canSeal ? { kind: 'close', session: this.queue.session } : undefined);
+    try {
+      const task = canSeal ? ({ kind: 'close', session: this.queue.session } as const) : undefined;
+      const [problem] = (await this.#pool.close(task)).problems;
+      if (problem !== undefined) this.#report(problem);
+    } catch (cause) {
+      const message = 'the thread that writes the cache died while the cache was being closed';
+      this.#settings.onEvent({ type: 'error', error: new CacheError('ERR_CACHE_WORKER', message, { cause }) });
+    }
   }
 
   #report({ code, message }: WriterFailure): void {

@@ -114,4 +114,31 @@ test('rejects when the worker cannot be started', () =>
     }
   }));
 
+test('closes without a word to the caller when the directory has gone, and tells it as an event', () =>
+  inTemporaryDirectory(async (directory) => {
+    const events: StoreEvent[] = [];
+    const target = await openIn(directory, { onEvent: (event) => events.push(event) });
+    await store(target, 'k', 'v');
+    rmSync(join(directory, 'offloop-1'), { recursive: true });
+    await target.close();
+    assert.equal(codesOf(events), ['error ERR_CACHE_ACCESS']);
+  }));
+
+for (const how of ['die', 'throw']) {
+  test(`closes when the worker is told to ${how} at it, and what was stored is there`, () =>
+    inTemporaryDirectory(async (directory) => {
+      const events: StoreEvent[] = [];
+      const target = await openIn(directory, { workerUrl, onEvent: (event) => events.push(event) });
+      await store(target, 'k', 'v');
+      writeFileSync(join(directory, how), '');
+      await target.close();
+      assert.equal(codesOf(events), ['error ERR_CACHE_WORKER']);
+      // A thread that is gone has let go of nothing, and this process lives on: another one may have the directory.
+      rmSync(join(directory, 'offloop-1', 'owner-1'));
+      const again = await openIn(directory);
+      assert.is(await textAt(again, 'k'), 'v');
+      await again.close();
+    }));
+}
+
 test.run();
