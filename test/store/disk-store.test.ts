@@ -287,4 +287,36 @@ test('declines what is too large, of the wrong length, or too late', () =>
     await target.close();
   }));
 
+test('metadata that cannot be stored, or that changes meanwhile, harms no other response of the batch', () =>
+  inTemporaryDirectory(async (directory) => {
+    const events: StoreEvent[] = [];
+    const target = await openIn(directory, { onEvent: (event) => events.push(event) });
+    const list = [1];
+    const put = (key: string, metadata: unknown) => target.create(key, headOf(key, { metadata })).commit();
+    const commits = [
+      put('before', 'good'),
+      put('function', { call: () => 1 }),
+      put(
+        'proxy',
+        new Proxy(
+          {},
+          {
+            ownKeys: (): never[] => {
+              throw new Error('no');
+            },
+          },
+        ),
+      ),
+      put('sparse', new Array(1e9)),
+      put('changing', list),
+      put('after', 'good'),
+    ];
+    list.push(...new Array<number>(10_000).fill(2));
+    const outcomes = (await Promise.all(commits)).map(({ outcome }) => outcome);
+    assert.equal(outcomes, ['stored', 'declined', 'declined', 'declined', 'stored', 'stored']);
+    assert.equal((await target.lookup('changing'))[0]?.head.metadata, [1]);
+    assert.equal(events, []);
+    await target.close();
+  }));
+
 test.run();
