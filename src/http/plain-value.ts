@@ -33,7 +33,7 @@ class Copier {
   copy(value: unknown, depth: number): unknown {
     switch (typeof value) {
       case 'string':
-        this.#take(5 + 3 * value.length);
+        this.#take(5 + Buffer.byteLength(value));
         return value;
       case 'bigint':
         if (value < -(2n ** 63n) || value >= 2n ** 64n) throw notPlain;
@@ -72,7 +72,7 @@ class Copier {
     const entries = Object.entries(value).map(([name, item]): [string, unknown] => {
       // A name that objects made of msgpack cannot have.
       if (name === '__proto__') throw notPlain;
-      this.#take(5 + 3 * name.length);
+      this.#take(5 + Buffer.byteLength(name));
       return [name, this.copy(item, depth + 1)];
     });
     return Object.fromEntries(entries);

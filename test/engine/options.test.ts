@@ -35,7 +35,7 @@ const table: Readonly<Record<string, { good: readonly unknown[]; bad: readonly u
   staleIfErrorSeconds: { good: [0, 60], bad: [-1, NaN, '1', null], allowed: 'seconds' },
   collapse: { good: [true, false], bad: [0, 'true', null], allowed: 'true or false' },
   metadata: {
-    good: [undefined, null, 1, { a: [1, new Date(0), new Uint8Array(2)] }, 'x'.repeat(5_000)],
+    good: [undefined, null, 1, { a: [1, new Date(0), new Uint8Array(2)] }, 'x'.repeat(16_000)],
     bad: [Symbol('s'), new Map(), { a: run }, [new Error('e')]],
     allowed: '16 KiB at the most',
   },

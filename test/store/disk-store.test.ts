@@ -69,6 +69,7 @@ test('a new head leaves the body as it is, and outdates the old ref', () =>
       assert.is(again?.head.status, 298);
       assert.is(await first.updateHead(old.ref, headOf(key)), undefined);
       assert.is(await first.remove(old.ref), false);
+      assert.is((await first.stats()).counters.freshened, 2);
       await first.close();
       const second = await openIn(directory);
       const found = await second.lookup(key);
