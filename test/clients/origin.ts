@@ -41,6 +41,8 @@ export class Origin implements AsyncDisposable {
   ) {
     this.#nowMs = nowMs;
     this.server = createServer((request, response) => this.#visit(request, response));
+    // Longer than a file of tests takes: a connection that is closed while a request is on its way to it fails that request.
+    if ('keepAliveTimeout' in this.server) this.server.keepAliveTimeout = 300_000;
     this.server.on('connection', (socket) => {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));

@@ -27,6 +27,8 @@ export class Origin implements AsyncDisposable {
 
   static async open(handler: Handler, port = 0): Promise<Origin> {
     const server = createServer((request, response) => void origin.#take(request, response));
+    // Longer than a file of tests takes: a connection that is closed while a request is on its way to it fails that request.
+    server.keepAliveTimeout = 300_000;
     const origin = new Origin(server, handler);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
