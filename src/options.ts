@@ -1,5 +1,6 @@
 import { CacheError } from './errors.js';
 import type { RequestHead, ResponseHead } from './http/message.js';
+import { plainCopyOf } from './http/plain-value.js';
 import type { CacheMode } from './semantics/decisions.js';
 import type { ResponseStore } from './store/contract.js';
 
@@ -67,7 +68,8 @@ export interface RequestOptions {
    */
   readonly collapse?: boolean;
   /**
-   * Your own data, kept with the response and over a 304: anything msgpack can carry. A head of more than 512 KiB, metadata included, is not stored.
+   * Your own data, kept with the response and over a 304: text, numbers, booleans, null, Dates, bytes (`Uint8Array`), and lists and plain
+   * objects of these, 16 KiB and 32 levels at the most.
    * @default undefined
    */
   readonly metadata?: unknown;
@@ -240,6 +242,8 @@ interface Check {
   readonly test: (value: unknown) => boolean;
 }
 
+const maxMetadataBytes = 16 * 1024;
+
 /** A token (RFC 9110 §5.6.2) without lower case: `GET`, `VERSION-CONTROL`. */
 const methodPattern = /^[!#$%&'*+.^_`|~0-9A-Z-]+$/;
 
@@ -276,7 +280,10 @@ const requestChecks: Readonly<Record<keyof RequestOptions, Check>> = {
   staleWhileRevalidateSeconds: seconds,
   staleIfErrorSeconds: seconds,
   collapse: { allowed: 'true or false', test: isBoolean },
-  metadata: { allowed: 'anything msgpack can carry', test: () => true },
+  metadata: {
+    allowed: 'made of text, numbers, booleans, null, Dates, bytes, lists and plain objects, 16 KiB at the most',
+    test: (value) => plainCopyOf(value, maxMetadataBytes).kind === 'plain',
+  },
   tags: strings,
   priority: {
     allowed: 'an integer from -128 to 127',
@@ -326,14 +333,20 @@ const cacheChecks: Readonly<Record<keyof CacheOptions, Check>> = {
 };
 
 function printValue(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value);
   if (typeof value === 'function') return 'a function';
   // JSON has no word for NaN.
   if (typeof value === 'number') return String(value);
+  const text = jsonOf(value);
+  return text.length > maxPrinted ? `${text.slice(0, maxPrinted)}…` : text;
+}
+
+const maxPrinted = 200;
+
+function jsonOf(value: unknown): string {
   try {
     return JSON.stringify(value) ?? String(value);
   } catch {
-    return String(value);
+    return Object.prototype.toString.call(value);
   }
 }
 

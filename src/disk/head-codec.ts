@@ -9,7 +9,8 @@ export interface PackedHead {
 }
 
 // Plain msgpack: shared structures would be state that a record cannot be read without.
-const packr = new Packr({ useRecords: false });
+// What a `toJSON` in a user's data is, is the user's business.
+const packr = new Packr({ useRecords: false, useToJSON: false });
 
 /** A head as it is packed: its parts in a fixed order. Metadata, if there is any, is one more at the end. */
 export type HeadRow = readonly unknown[];

@@ -1,4 +1,5 @@
 import type { StoredHead } from '../http/message.js';
+import { plainCopyOf } from '../http/plain-value.js';
 import { type HeadRow, joinedLines, rowOf } from './head-codec.js';
 
 /**
@@ -29,8 +30,13 @@ const isNumber = 0xffff_fffe;
 /** What msgpack adds to a row at the most: a prefix of 9 bytes for each value, and one of 5 for the row itself. */
 const prefixBytes = 9 * (columns + 1) + 5;
 
-/** `undefined`: something in it cannot be stored. */
-export function draftOf(key: string, head: StoredHead, tags: readonly string[]): HeadDraft | undefined {
+/** A string says why the head cannot be stored. */
+export function draftOf(
+  key: string,
+  head: StoredHead,
+  tags: readonly string[],
+  maxBytes: number,
+): HeadDraft | 'too-large' | 'not-plain' {
   const row = rowOf(key, head, tags);
   const joinedTags = joinedLines(tags);
   const strings: string[] = [];
@@ -42,12 +48,14 @@ export function draftOf(key: string, head: StoredHead, tags: readonly string[]):
       isPlain = false;
   }
   if (!isPlain) {
-    const bound = packedBound(row, 0);
-    return bound === undefined ? undefined : { kind: 'row', row, reservedBytes: bound };
+    const copy = plainCopyOf(row, maxBytes);
+    if (copy.kind !== 'plain') return copy.kind;
+    // It is a copy of a list.
+    return { kind: 'row', row: copy.value as HeadRow, reservedBytes: copy.packedBytes };
   }
   const text = strings.join('');
   const reservedBytes = prefixBytes + 4 * columns + 8 * columns + 4 + Buffer.byteLength(text) + 5 * tags.length;
-  return { kind: 'text', row, text, reservedBytes };
+  return reservedBytes > maxBytes ? 'too-large' : { kind: 'text', row, text, reservedBytes };
 }
 
 /** Copies a text draft to `at`: a word for every column, the numbers, and the text with its length in bytes. */
@@ -95,40 +103,4 @@ export function readDraft(bytes: Uint8Array, view: DataView, at: number): HeadRo
 function lengthOf(value: unknown): number {
   if (!Array.isArray(value) || value.length === 0) return isNull;
   return value.reduce((sum: number, line: string) => sum + line.length, value.length - 1);
-}
-
-const maxDepth = 32;
-
-/** How long a value can get in msgpack, at the most; `undefined` for what it cannot carry. */
-function packedBound(value: unknown, depth: number): number | undefined {
-  if (depth > maxDepth) return undefined;
-  switch (typeof value) {
-    case 'string':
-      return 5 + 3 * value.length;
-    case 'number':
-    case 'boolean':
-    case 'undefined':
-      return 9;
-    case 'bigint':
-      return value >= -(2n ** 63n) && value < 2n ** 64n ? 9 : undefined;
-    case 'object':
-      return value === null ? 1 : objectBound(value, depth + 1);
-    default:
-      return undefined;
-  }
-}
-
-function objectBound(value: object, depth: number): number | undefined {
-  if (value instanceof Date) return 15;
-  if (value instanceof Uint8Array) return 6 + value.byteLength;
-  const isList = Array.isArray(value);
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (!isList && prototype !== Object.prototype && prototype !== null) return undefined;
-  let sum = 5;
-  for (const [name, item] of Object.entries(value)) {
-    const bound = packedBound(item, depth);
-    if (bound === undefined) return undefined;
-    sum += bound + (isList ? 0 : 5 + 3 * name.length);
-  }
-  return sum;
 }

@@ -84,12 +84,12 @@ export class RecordWriter {
 
   /** Appends a stored response. */
   put(record: NewRecord): Promise<RecordResult> {
-    const draft = draftOf(record.key, record.head, record.tags);
-    if (draft === undefined) return Promise.resolve(failed('metadata must be made of what msgpack can carry'));
-    const headBytes = draft.reservedBytes;
-    if (headBytes > maxHeadBytes) {
-      return Promise.resolve(failed(`a head of ${headBytes} bytes is too large`, 'too-large'));
+    const draft = draftOf(record.key, record.head, record.tags, maxHeadBytes);
+    if (draft === 'not-plain') return Promise.resolve(failed('metadata must be made of what msgpack can carry'));
+    if (draft === 'too-large') {
+      return Promise.resolve(failed(`a head of more than ${maxHeadBytes} bytes is too large`, 'too-large'));
     }
+    const headBytes = draft.reservedBytes;
     const { place, blockShift, bodyBytes } = record.header;
     const recordBytes = recordBytesOf(headBytes, bodyBytes, blockShift, place);
     if (recordBytes + record.removes.length * recordHeaderBytes > this.#queue.maxAppendBytes) {

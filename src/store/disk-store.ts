@@ -190,6 +190,7 @@ export class DiskStore implements ResponseStore, WriterHost {
       },
     });
     if (result.outcome === 'failed' || result.applied.place === undefined) return undefined;
+    this.#counters.freshened += 1;
     return this.#reader.responseAt(result.applied.place, ref.key, head, header.rawBytes);
   }
 

@@ -34,7 +34,11 @@ const table: Readonly<Record<string, { good: readonly unknown[]; bad: readonly u
   staleWhileRevalidateSeconds: { good: [0, 60], bad: [-1, NaN, '1', null], allowed: 'seconds' },
   staleIfErrorSeconds: { good: [0, 60], bad: [-1, NaN, '1', null], allowed: 'seconds' },
   collapse: { good: [true, false], bad: [0, 'true', null], allowed: 'true or false' },
-  metadata: { good: [undefined, null, 1, { a: [1] }], bad: [], allowed: '' },
+  metadata: {
+    good: [undefined, null, 1, { a: [1, new Date(0), new Uint8Array(2)] }, 'x'.repeat(16_000)],
+    bad: [Symbol('s'), new Map(), { a: run }, [new Error('e')]],
+    allowed: '16 KiB at the most',
+  },
   tags: { good: [[], ['a', 'b']], bad: ['a', [1], null], allowed: 'a list of strings' },
   priority: { good: [-128, 0, 127], bad: [-129, 128, 0.5, NaN, '1', null], allowed: 'from -128 to 127' },
   maxBytes: { good: [0, 1e9], bad: [-1, NaN, Infinity, '1', null], allowed: 'a number of bytes' },
@@ -92,6 +96,16 @@ for (const [name, { good, bad, allowed }] of Object.entries(table)) {
 
 const printed = (value: unknown): string =>
   typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value);
+
+test('metadata that is too long, endless or claims to be is refused in few words', () => {
+  const cyclic: Record<string, unknown> = {};
+  cyclic.self = cyclic;
+  for (const metadata of ['x'.repeat(17_000), new Array(1e9), cyclic]) {
+    const error = errorOf(() => completeCacheOptions({ directory: 'x', metadata }));
+    assert.instance(error, CacheError);
+    assert.ok(String(error).length < 500, String(error).slice(0, 500));
+  }
+});
 
 test('undefined is as good as leaving the option out, where there is a default', () => {
   for (const [name, value] of Object.entries(cacheDefaults)) {

@@ -1,5 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { codeOf } from './clients.js';
 import { entriesOf, eventsDuring, storedUrls, withEachClient } from './fixture.js';
 import { always, counting, reply, versioned } from './origin.js';
 
@@ -199,15 +200,15 @@ withEachClient(
 
 withEachClient(
   test,
-  'metadata that cannot be stored keeps the response out, and the caller gets the body',
+  'metadata that is too long or no plain data fails the request that has it, by name',
   () => counting(),
-  {},
-  async (bench) => {
-    const { client, cache, at } = bench;
-    const answer = await client.ask(at('/'), { cache: { metadata: 'x'.repeat(513 * 1024) } });
-    assert.is(answer.text, '/ 1');
-    await cache.flush();
-    assert.is(await entriesOf(cache), 0);
+  memory,
+  async ({ client, at }) => {
+    for (const metadata of ['x'.repeat(17 * 1024), { call: () => 1 }]) {
+      const error = await client.ask(at('/'), { cache: { metadata } }).catch((reason: unknown) => reason);
+      assert.is(codeOf(error), 'ERR_CACHE_OPTIONS');
+      assert.match(String(error), '"metadata"');
+    }
   },
 );
 

@@ -69,6 +69,7 @@ test('a new head leaves the body as it is, and outdates the old ref', () =>
       assert.is(again?.head.status, 298);
       assert.is(await first.updateHead(old.ref, headOf(key)), undefined);
       assert.is(await first.remove(old.ref), false);
+      assert.is((await first.stats()).counters.freshened, 2);
       await first.close();
       const second = await openIn(directory);
       const found = await second.lookup(key);
@@ -284,6 +285,38 @@ test('declines what is too large, of the wrong length, or too late', () =>
     assert.equal(await open.commit(), { outcome: 'declined', reason: 'closed' });
     assert.equal(await target.create('k', headOf('k')).commit(), { outcome: 'declined', reason: 'closed' });
     assert.equal(await target.lookup('k'), []);
+    await target.close();
+  }));
+
+test('metadata that cannot be stored, or that changes meanwhile, harms no other response of the batch', () =>
+  inTemporaryDirectory(async (directory) => {
+    const events: StoreEvent[] = [];
+    const target = await openIn(directory, { onEvent: (event) => events.push(event) });
+    const list = [1];
+    const put = (key: string, metadata: unknown) => target.create(key, headOf(key, { metadata })).commit();
+    const commits = [
+      put('before', 'good'),
+      put('function', { call: () => 1 }),
+      put(
+        'proxy',
+        new Proxy(
+          {},
+          {
+            ownKeys: (): never[] => {
+              throw new Error('no');
+            },
+          },
+        ),
+      ),
+      put('sparse', new Array(1e9)),
+      put('changing', list),
+      put('after', 'good'),
+    ];
+    list.push(...new Array<number>(10_000).fill(2));
+    const outcomes = (await Promise.all(commits)).map(({ outcome }) => outcome);
+    assert.equal(outcomes, ['stored', 'declined', 'declined', 'declined', 'stored', 'stored']);
+    assert.equal((await target.lookup('changing'))[0]?.head.metadata, [1]);
+    assert.equal(events, []);
     await target.close();
   }));
 
