@@ -23,10 +23,15 @@ export function wireFieldsOf({ rawHeaders }: IncomingMessage): FieldLines {
 
 /** Asked when the body ends. Messages of HTTP/2 are complete only a little later; theirs end properly, or not with `NO_ERROR`. */
 function isWhole(response: IncomingMessage): boolean {
-  if (response.complete || response instanceof IncomingMessage) return response.complete;
+  if (response.complete || response instanceof IncomingMessage) return response.complete && !hadError(response.socket);
   const { aborted, req } = response as { readonly aborted: boolean; readonly req?: { readonly _request?: object } };
   const stream = req?._request;
   return !aborted && stream !== undefined && 'rstCode' in stream && stream.rstCode === 0;
+}
+
+/** Node's mark for a connection whose request was told of an error, such as bytes that do not belong to the response. Not in its types. */
+function hadError(socket: object | null | undefined): boolean {
+  return socket !== null && socket !== undefined && '_hadError' in socket && socket._hadError === true;
 }
 
 /** Field lines of a request that is not sent yet: what was set on it, whoever set it. */

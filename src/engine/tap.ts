@@ -103,7 +103,7 @@ export class Tap<Stream extends Readable = Readable> {
   }
 
   #pushed(chunk: unknown, encoding: BufferEncoding | undefined, isComplete: () => boolean): boolean {
-    if (chunk === null) this.#end(isComplete());
+    if (chunk === null) this.#endSoon(isComplete);
     else if (chunk instanceof Uint8Array && chunk.byteLength > 0) this.#chunk(chunk);
     if (this.#letGo !== undefined || this.#catchUp !== undefined) return !this.#isHeldBack;
     // Small bodies come as a whole: it is by their ends that a client is kept from running ahead of the disk.
@@ -168,9 +168,20 @@ export class Tap<Stream extends Readable = Readable> {
     });
   }
 
+  /** What goes wrong in the turn of the last byte (bytes beyond the announced length) is known at the end of that turn. */
+  #endSoon(isComplete: () => boolean): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    queueMicrotask(() => this.#tell(isComplete()));
+  }
+
   #end(isComplete: boolean): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#tell(isComplete);
+  }
+
+  #tell(isComplete: boolean): void {
     if (this.#sink === undefined) this.#earlyEnd = isComplete;
     else this.#sink.end(isComplete);
     this.#letGo?.();

@@ -16,7 +16,12 @@ const fresh = { 'Cache-Control': 'max-age=60' };
 const size = 2_500_000;
 const body = bytesOf(size, 3);
 
-type Cut = 'length is short' | 'chunks are cut' | 'connection is reset' | 'chunk size is nonsense';
+type Cut =
+  | 'length is exceeded'
+  | 'length is short'
+  | 'chunks are cut'
+  | 'connection is reset'
+  | 'chunk size is nonsense';
 
 /** The first answer breaks off in this way once half of it is out; the next ones are whole. */
 function cutting(cut: Cut, bytes: Buffer): Handler {
@@ -35,6 +40,12 @@ function cutting(cut: Cut, bytes: Buffer): Handler {
         : 'Transfer-Encoding: chunked';
     const half = bytes.subarray(0, bytes.length / 2);
     const { socket } = request;
+    if (cut === 'length is exceeded') {
+      socket.end(
+        `HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 9\r\nConnection: close\r\n\r\n${half.toString('hex')}`,
+      );
+      return;
+    }
     socket.write(`HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n${framing}\r\n\r\n`);
     if (framing.startsWith('Transfer')) socket.write(`${half.length.toString(16)}\r\n`);
     socket.write(half, () => {
@@ -44,7 +55,13 @@ function cutting(cut: Cut, bytes: Buffer): Handler {
   };
 }
 
-for (const cut of ['length is short', 'chunks are cut', 'connection is reset', 'chunk size is nonsense'] as const) {
+for (const cut of [
+  'length is exceeded',
+  'length is short',
+  'chunks are cut',
+  'connection is reset',
+  'chunk size is nonsense',
+] as const) {
   for (const bytes of [body.subarray(0, 3000), body]) {
     withEachClient(
       test,
