@@ -1,5 +1,6 @@
 // Measures every cache with the public suite and writes the table of docs/conformance.md.
-//   npm run conformance [-- --peers]     with --peers the other caches too (npm ci in scripts/conformance first)
+//   npm run conformance [-- --peers]     with --peers the other caches too (npm ci in scripts/conformance first);
+//                                        without, their rows stay as they are
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { parseArgs, promisify } from 'node:util';
@@ -62,11 +63,18 @@ function cell(results) {
   return `${required.passed} + ${optimal.passed} of ${required.of} + ${optimal.of}`;
 }
 
+/** Rows that were not measured this time stay as they are, and so does the Node that they were measured with. */
 async function writeTable(lines) {
   const file = new URL('docs/conformance.md', root);
   const text = await readFile(file, 'utf8');
+  const table = /(?<=<!-- table -->\n)[\s\S]*?(?=\n<!-- \/table -->)/;
+  const [before = ''] = table.exec(text) ?? [];
+  const kept = values.peers ? [] : before.split('\n').filter((line) => /^\| (?!offloop|\|)[a-z]/.test(line));
+  const othersNode = values.peers ? process.versions.node : /others with Node (\d+(?:\.\d+)*)/.exec(before)?.[1];
+  const measured = `http-cache-tests 0.4.5, passed required + optimal. Ours with Node ${process.versions.node}, the others with Node ${othersNode}.`;
   const head = ['| | private | private, and what browsers hide | shared |', '|---|---|---|---|'];
-  const measured = `Node ${process.versions.node}, http-cache-tests 0.4.5, passed required + optimal.`;
-  const table = [measured, '', ...head, ...lines].join('\n');
-  await writeFile(file, text.replace(/(<!-- table -->\n)[\s\S]*?(\n<!-- \/table -->)/, `$1${table}$2`));
+  await writeFile(
+    file,
+    text.replace(table, () => [measured, '', ...head, ...lines, ...kept].join('\n')),
+  );
 }
