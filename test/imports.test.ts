@@ -22,7 +22,7 @@ const imports = suite('import graph');
 const standing: readonly (readonly [breach: string, why: string])[] = [
   ['node:fs is imported by more than one file: workers/', 'everything there is file work; to be drawn together'],
   ['src/engine/engine.ts imports src/options.ts', 'the type of the completed options, nothing at run time'],
-  ['src/engine/exchange.ts imports src/options.ts', 'the type of the completed options, nothing at run time'],
+  ['src/engine/inquiry.ts imports src/options.ts', 'the completed options, and those that say to do nothing'],
 ];
 
 imports('keeps the floors, the purity and one file per dependency', () => {

@@ -8,6 +8,7 @@ import { Background } from './background.js';
 import { Exchange } from './exchange.js';
 import { Flights } from './flight.js';
 import { GuardedStore } from './guarded-store.js';
+import { Inquiry } from './inquiry.js';
 import type { CacheResponse, Forward, Presented } from './messages.js';
 import { Recordings } from './recordings.js';
 
@@ -46,17 +47,17 @@ export class Engine implements EngineParts {
 
   /** Answers a request: from the store, from the origin, or from the origin by way of the store. */
   exchange(presented: Presented, forward: Forward, options: CompleteRequestOptions): Promise<CacheResponse> {
-    return new Exchange(this, presented, forward, options).run();
+    return new Exchange(new Inquiry(this, presented, forward, options)).run();
   }
 
   /** Answers a request if a fresh stored response can; `undefined` otherwise, and nothing has happened. */
   reuse(presented: Presented, options: CompleteRequestOptions): Promise<CacheResponse | undefined> {
-    return new Exchange(this, presented, neverForward, options).reuse();
+    return new Exchange(new Inquiry(this, presented, neverForward, options)).reuse();
   }
 
   /** Answers in place of an origin that did not; `undefined` if nothing may. */
   standIn(presented: Presented, options: CompleteRequestOptions): Promise<CacheResponse | undefined> {
-    return new Exchange(this, presented, neverForward, options).standIn();
+    return new Exchange(new Inquiry(this, presented, neverForward, options)).standIn();
   }
 
   /** Waits for everything that is still being stored or validated in the background. */

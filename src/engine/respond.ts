@@ -19,7 +19,7 @@ export function respondOrigin(statusName: string | false, origin: OriginResponse
 }
 
 /** Answers with a stored response, or the part of it that was asked for. */
-export function respondStored(
+export function respondPresented(
   statusName: string | false,
   presentation: Presentation,
   stored: Pick<StoredResponse, 'inlineBody' | 'openBody'>,

@@ -1,0 +1,46 @@
+import { publish } from '../diagnostics.js';
+import type { RequestHead, StoredHead } from '../http/message.js';
+import { decideRequest } from '../semantics/decide-request.js';
+import type { Flight, FlightOutcome } from './flight.js';
+import type { Inquiry } from './inquiry.js';
+import type { CacheInfo } from './messages.js';
+import type { Recording } from './recording.js';
+
+/** May it wait for the answer to another request of its key, or others for its own? */
+export function mayCollapse({ options, request, rules }: Inquiry): boolean {
+  return (
+    options.collapse &&
+    request.method === 'GET' &&
+    rules.mode !== 'reload' &&
+    rules.mode !== 'no-cache' &&
+    !isPartial(request)
+  );
+}
+
+/** Asks for less than the whole response, so that its answer is of no use to others. */
+function isPartial(request: RequestHead): boolean {
+  return request.fields.some((name, position) => position % 2 === 0 && /^(?:range|if-)/i.test(name));
+}
+
+/** What came of the request that another one made; `undefined` if it takes too long. */
+export function outcomeFor({ presented }: Inquiry, flight: Flight): Promise<FlightOutcome | undefined> {
+  const patience = presented.patience?.().then(() => undefined);
+  return patience === undefined ? flight.outcome : Promise.race([flight.outcome, patience]);
+}
+
+export interface Joined {
+  readonly head: StoredHead;
+  readonly recording: Recording;
+  readonly info: CacheInfo;
+}
+
+/** Reads along with the request that another one made for the same key. `undefined`: what it got is not for this one. */
+export function join({ engine, request, rules, key }: Inquiry, outcome: FlightOutcome): Joined | undefined {
+  if (outcome.kind !== 'running') return undefined;
+  const { head, recording } = outcome;
+  const decision = decideRequest(request, [head], rules, engine.nowMs());
+  if (decision.action !== 'reuse') return undefined;
+  publish('collapse', { request, key });
+  const { ageSeconds, ttlSeconds } = decision;
+  return { head, recording, info: { status: 'collapsed', stored: true, key, ageSeconds, ttlSeconds } };
+}

@@ -1,0 +1,108 @@
+import type { Readable } from 'node:stream';
+import { publish } from '../diagnostics.js';
+import type { ResponseHead, StoredHead } from '../http/message.js';
+import { decideRequest } from '../semantics/decide-request.js';
+import type { ForwardReason, RequestDecision, ValidationDecision } from '../semantics/decisions.js';
+import { present } from '../semantics/present.js';
+import type { StoredResponse } from '../store/contract.js';
+import { openGuarded } from './guarded-store.js';
+import type { Inquiry } from './inquiry.js';
+import type { CacheInfo, CacheResponse } from './messages.js';
+import { respondPresented } from './respond.js';
+
+/** Makes a body that goes on from the origin where its source breaks off. `damaged`: what the source is a part of. */
+export type Resume = (source: Readable, head: ResponseHead, damaged?: StoredResponse) => Readable;
+
+/** A stored response, fresh or with permission, and no word with the origin. */
+export function respondReused(
+  inquiry: Inquiry,
+  stored: StoredResponse,
+  { ageSeconds, ttlSeconds, isStale, background }: Extract<RequestDecision, { action: 'reuse' }>,
+  resume: Resume,
+): CacheResponse {
+  const { key, request } = inquiry;
+  const status = isStale ? 'stale' : 'hit';
+  publish(status, { request, key });
+  return respondStored(inquiry, stored, stored.head, resume, {
+    status,
+    stored: true,
+    key,
+    tier: stored.tier,
+    ageSeconds,
+    ttlSeconds,
+    ...(background !== false && { staleRemainingSeconds: background.remainingSeconds }),
+  });
+}
+
+/** A stored response that the origin has just confirmed; `head` is what it is now. */
+export function respondFreshened(
+  inquiry: Inquiry,
+  stored: StoredResponse,
+  head: StoredHead,
+  forward: ForwardReason,
+  resume: Resume,
+): CacheResponse {
+  const { engine, key, request, rules } = inquiry;
+  publish('revalidate', { request, key });
+  const fresh = decideRequest({ ...request, fields: [] }, [head], { ...rules, mode: 'force-cache' }, engine.nowMs());
+  const times =
+    fresh.action === 'reuse' ? { ageSeconds: fresh.ageSeconds, ttlSeconds: fresh.ttlSeconds } : { ageSeconds: 0 };
+  return respondStored(inquiry, stored, head, resume, {
+    status: 'revalidated',
+    forward,
+    stored: true,
+    key,
+    tier: stored.tier,
+    ...times,
+  });
+}
+
+/** A stale response in place of an error (RFC 5861 §4). `originStatus`: what the origin said, if anything. */
+export function respondStale(
+  inquiry: Inquiry,
+  stored: StoredResponse,
+  { ageSeconds, ttlSeconds }: Extract<ValidationDecision, { action: 'reuse-stale' }>,
+  forward: ForwardReason,
+  originStatus: number | undefined,
+  resume: Resume,
+): CacheResponse {
+  const { key, request } = inquiry;
+  publish('stale', { request, key });
+  return respondStored(inquiry, stored, stored.head, resume, {
+    status: 'stale',
+    forward,
+    reason: originStatus === undefined ? 'origin-unreachable' : `origin-${originStatus}`,
+    stored: true,
+    key,
+    tier: stored.tier,
+    ageSeconds,
+    ttlSeconds,
+  });
+}
+
+type StoredInfo = CacheInfo & { readonly ageSeconds: number };
+
+function respondStored(
+  { engine, request }: Inquiry,
+  stored: StoredResponse,
+  head: StoredHead,
+  resume: Resume,
+  info: StoredInfo,
+): CacheResponse {
+  const presentation = present(request, head, stored.bodyBytes, info.ageSeconds);
+  const isWhole = presentation.kind === 'whole';
+  const openBody = (): Readable =>
+    resume(
+      openGuarded(() => stored.openBody()),
+      head,
+      stored,
+    );
+  const source = isWhole && stored.inlineBody === undefined ? { inlineBody: undefined, openBody } : stored;
+  const response = respondPresented(engine.statusName, presentation, source, {
+    ...info,
+    storedAtMs: head.responseTimeMs,
+    ...(head.metadata !== undefined && { metadata: head.metadata }),
+  });
+  const { trailers } = head;
+  return isWhole && trailers !== undefined ? { ...response, trailers } : response;
+}

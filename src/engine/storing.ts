@@ -1,0 +1,102 @@
+import { publish } from '../diagnostics.js';
+import { fieldValueOf, hasField } from '../http/fields.js';
+import type { StoredHead } from '../http/message.js';
+import { decideInvalidation } from '../semantics/decide-invalidation.js';
+import { decideStorage } from '../semantics/decide-storage.js';
+import type { StorageDecision } from '../semantics/decisions.js';
+import { variantsReplacedBy } from '../semantics/variants.js';
+import type { StoredResponse } from '../store/contract.js';
+import type { Inquiry, Received } from './inquiry.js';
+import type { OriginResponse } from './messages.js';
+import { Recording } from './recording.js';
+
+/** What becomes of an answer. Without a reason: it is of no concern to the store. */
+export type Storage =
+  | { readonly action: 'store'; readonly head: StoredHead; readonly useUntilMs: number }
+  | { readonly action: 'pass-through'; readonly reason: string | undefined };
+
+/** May it be stored, by the rules and by the user's word? */
+export function storageOf(inquiry: Inquiry, received: Received): Storage {
+  const decision = decideFor(inquiry, received);
+  const refusal = decision?.action === 'pass-through' ? decision.reason : userRefusal(inquiry, received);
+  if (decision?.action !== 'store' || refusal !== undefined) return { action: 'pass-through', reason: refusal };
+  const { metadata } = inquiry.options;
+  return metadata === undefined ? decision : { ...decision, head: { ...decision.head, metadata } };
+}
+
+/** The answer to a POST may be what GET would find (RFC 9110 §9.3.3), whether answers to POST are stored or not. */
+function decideFor({ request, rules, mayUseStore }: Inquiry, received: Received): StorageDecision | undefined {
+  if (!mayUseStore && request.method !== 'POST') return undefined;
+  const decision = decideStorage(request, received, rules);
+  return mayUseStore || (decision.action === 'store' && decision.head.method !== request.method) ? decision : undefined;
+}
+
+function userRefusal({ options, request }: Inquiry, received: Received): string | undefined {
+  if (options.shouldStore === undefined) return undefined;
+  try {
+    return options.shouldStore(request, received.response) ? undefined : 'should-store';
+  } catch (error) {
+    publish('error', { error, during: 'shouldStore' });
+    return 'should-store-threw';
+  }
+}
+
+/**
+ * Stores an answer while it is read, in the place of those of `stored` that it makes unreachable. `undefined`: the store would not
+ * have it.
+ */
+export function record(
+  inquiry: Inquiry,
+  origin: OriginResponse,
+  { head, useUntilMs }: Extract<Storage, { action: 'store' }>,
+  stored: readonly StoredResponse[],
+): Recording | undefined {
+  const { engine, options, request } = inquiry;
+  const key = keyFor(inquiry, head);
+  const replaced = variantsReplacedBy(
+    head,
+    stored.map((response) => response.head),
+    engine.options.maxVariants,
+  );
+  const expectedBytes = lengthOf(origin);
+  const writer = engine.store.create(key, head, {
+    replaces: replaced.flatMap((index) => stored[index]?.ref ?? []),
+    expiresMs: useUntilMs,
+    tags: options.tags,
+    priority: options.priority,
+    ...(expectedBytes !== undefined && { expectedBytes }),
+  });
+  if (writer === undefined) return undefined;
+  const recording = new Recording(writer, origin, {
+    key,
+    url: request.url,
+    expectedBytes,
+    finishAbandonedBytes: engine.options.finishAbandonedBytes,
+  });
+  engine.recordings.add(key, recording);
+  origin.body.observe(recording);
+  void recording.finished.then(() => engine.recordings.remove(key, recording));
+  return recording;
+}
+
+/** Where a response to this request is filed: with those of the method whose requests it answers. */
+function keyFor({ engine, key, options, presented, request }: Inquiry, { method }: StoredHead): string {
+  if (method === request.method) return key;
+  const { bodyHash: _, ...rest } = presented;
+  return engine.keyOf({ ...rest, request: { ...request, method }, hasBody: false }, options);
+}
+
+/** The `Content-Length` of a body that it frames. */
+function lengthOf({ head }: OriginResponse): number | undefined {
+  if (hasField(head.fields, 'transfer-encoding')) return undefined;
+  const length = fieldValueOf(head.fields, 'content-length') ?? '';
+  return /^\d{1,15}$/.test(length) ? Number(length) : undefined;
+}
+
+/** RFC 9111 §4.4: an answer to an unsafe method makes others invalid. */
+export async function invalidateAfter({ engine, options, request }: Inquiry, received: Received): Promise<void> {
+  for (const url of decideInvalidation(request, received.response)) {
+    const presented = { request: { ...request, method: 'GET', url }, hasBody: false };
+    await engine.store.invalidate({ key: engine.keyOf(presented, { ...options, key: undefined }) });
+  }
+}

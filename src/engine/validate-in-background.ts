@@ -1,0 +1,43 @@
+import { publish } from '../diagnostics.js';
+import type { FieldLines } from '../http/message.js';
+import { decideValidation } from '../semantics/decide-validation.js';
+import { backgroundFields } from '../semantics/validators.js';
+import type { StoredResponse } from '../store/contract.js';
+import { conditionalFor, type Inquiry, type Received } from './inquiry.js';
+import { record, storageOf } from './storing.js';
+
+/** Validates a stale response that has just answered (RFC 5861 §3), unless that is under way. No caller waits for it. */
+export function validateInBackground(
+  inquiry: Inquiry,
+  stored: StoredResponse,
+  conditional: FieldLines,
+  all: readonly StoredResponse[],
+): void {
+  const { engine, key, request } = inquiry;
+  engine.background.once(`validate ${stored.ref.sequence} ${key}`, async () => {
+    const asked = backgroundFields(request.fields, conditionalFor(request.method, conditional));
+    await take(inquiry, stored, all, await inquiry.send(asked, 'separate'));
+  });
+}
+
+async function take(
+  inquiry: Inquiry,
+  stored: StoredResponse,
+  all: readonly StoredResponse[],
+  received: Received,
+): Promise<void> {
+  const { engine, key, request, rules } = inquiry;
+  const { body } = received.origin;
+  const verdict = decideValidation(request, stored.head, received, rules, engine.nowMs());
+  if (verdict.action === 'freshen') {
+    body.discard();
+    publish('revalidate', { request, key });
+    await engine.store.updateHead(stored.ref, verdict.head, { expiresMs: verdict.useUntilMs });
+    return;
+  }
+  const storage = verdict.action === 'replace' ? storageOf(inquiry, received) : undefined;
+  if (storage?.action === 'store') record(inquiry, received.origin, storage, all);
+  else if (verdict.action === 'replace' || verdict.action === 'refetch') await engine.store.remove(stored.ref);
+  body.stream.resume();
+  await engine.recordings.settled(key);
+}
