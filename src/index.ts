@@ -9,10 +9,13 @@ export { openCache } from './open-cache.js';
 export type { CacheOptions, OptionRule, RequestOptions } from './options.js';
 export type { CacheMode, ForwardReason } from './semantics/decisions.js';
 export type {
+  Candidate,
   CommitResult,
   CreateOptions,
   DeclineReason,
   EntryWriter,
+  InvalidateOptions,
+  Presence,
   ResponseStore,
   Selector,
   StoredResponse,
@@ -23,4 +26,5 @@ export type {
   UpdateOptions,
 } from './store/contract.js';
 export { createMemoryStore, type MemoryStore, type MemoryStoreOptions } from './store/memory-store.js';
+export { createMatcher } from './store/select.js';
 export { createTieredStore, type TieredStoreOptions } from './store/tiered-store.js';

@@ -50,6 +50,7 @@ export function replaySegments(folder: string): Replay {
       return true;
     });
   }
+  index.sweep(0, index.slotEnd);
   index.takeFreedFiles();
   return { index, segments: found.map(({ segment }) => segment), hints };
 }

@@ -1,4 +1,5 @@
 import type { KeyHash } from './key-hash.js';
+import { type NamespaceParts, NamespaceTable } from './namespace-table.js';
 import { bodyPlaces, type RecordHeader, recordTypes } from './record.js';
 
 export interface SegmentName {
@@ -44,6 +45,7 @@ export interface IndexParts {
   readonly segments: readonly SegmentName[];
   readonly live: readonly number[];
   readonly bodyFiles: ReadonlyMap<number, BodyFile>;
+  readonly namespaces: NamespaceParts;
 }
 
 const none = 0xffffffff;
@@ -81,6 +83,7 @@ export class DiskIndex {
   /** By segment: how many heads and bodies of responses are in it. */
   readonly #live: number[] = [];
   readonly #bodyFiles = new Map<number, BodyFile>();
+  readonly #namespaces: NamespaceTable;
   #freed: BodyFile[] = [];
 
   /** Of `parts` that came from another thread, or empty with room for so many responses. */
@@ -90,6 +93,7 @@ export class DiskIndex {
     this.#hash = parts?.hash ?? new Uint32Array(4 * room);
     this.#sequence = parts?.sequence ?? new Float64Array(room);
     this.#columns = parts?.columns ?? new Uint32Array(words * room);
+    this.#namespaces = new NamespaceTable(parts?.namespaces);
     if (parts === undefined) return;
     this.#used = parts.used;
     this.#count = parts.count;
@@ -114,11 +118,17 @@ export class DiskIndex {
       segments: this.#segments,
       live: this.#live,
       bodyFiles: this.#bodyFiles,
+      namespaces: this.#namespaces.toParts(),
     };
   }
 
   get count(): number {
-    return this.#count;
+    return this.#count - this.#namespaces.flushedCount;
+  }
+
+  /** Which namespaces hold something. */
+  get namespaces(): Pick<NamespaceTable, 'usedCount' | 'isUsed' | 'countOf'> {
+    return this.#namespaces;
   }
 
   /** Slots are numbered from 0 to this; not all of them are in use. */
@@ -152,19 +162,21 @@ export class DiskIndex {
 
   /** The first slot of a key's chain, or -1. */
   find(hash: KeyHash): number {
-    const position = this.#positionOf(hash);
-    return (this.#table[position] ?? 0) - 1;
+    return this.#unlessFlushed(this.#first(hash));
   }
 
   /** The next slot with the same hash, or -1. */
   nextOf(slot: number): number {
-    const next = this.#word(slot, nextWord);
-    return next === none ? -1 : next;
+    return this.#unlessFlushed(this.#next(slot));
   }
 
-  /** 0 for a slot that is not in use. */
+  /** 0 for a slot that is not in use, or whose namespace was flushed. */
   sequenceOf(slot: number): number {
-    return this.#sequence[slot] ?? 0;
+    return this.#isFlushed(slot) ? 0 : (this.#sequence[slot] ?? 0);
+  }
+
+  namespaceOf(slot: number): number {
+    return this.#namespaces.hashOf(this.#namespaceIdOf(slot));
   }
 
   placeOf(slot: number): LogPlace {
@@ -222,6 +234,23 @@ export class DiskIndex {
     return (this.#word(slot, useWord) << 16) >> 24;
   }
 
+  /** From now on a namespace holds nothing older than this, and the slots of what it held wait for `sweep`. Returns how many those are. */
+  flushNamespace(namespaceHash: number, sequence: number): number {
+    return this.#namespaces.flush(namespaceHash, sequence);
+  }
+
+  /** Takes back the slots of flushed namespaces among so many, from `slot` on. Returns where to go on; -1 when there are none left. */
+  sweep(slot: number, slots: number): number {
+    const end = Math.min(this.#used, slot + slots);
+    for (let at = slot; at < end && this.#namespaces.flushedCount > 0; at += 1) {
+      if (this.#sequence[at] === 0) continue;
+      const id = this.#namespaceIdOf(at);
+      if (this.#isFlushed(at)) this.#remove(at);
+      else if (!this.#namespaces.isGood(id)) this.#enterAnew(at, id);
+    }
+    return this.#namespaces.flushedCount > 0 && end < this.#used ? end : -1;
+  }
+
   /** Body files that nothing refers to any more, since this was last asked. */
   takeFreedFiles(): readonly BodyFile[] {
     const freed = this.#freed;
@@ -251,14 +280,14 @@ export class DiskIndex {
         return { place: undefined, removed: this.#removeOne(header.hash, header.replaces) };
       case recordTypes.keyInvalidated: {
         let removed = 0;
-        for (let slot = this.find(header.hash); slot >= 0; slot = this.find(header.hash)) {
+        for (let slot = this.#first(header.hash); slot >= 0; slot = this.#first(header.hash)) {
+          if (!this.#isFlushed(slot)) removed += 1;
           this.#remove(slot);
-          removed += 1;
         }
         return { place: undefined, removed };
       }
       case recordTypes.cleared: {
-        const removed = this.#count;
+        const removed = this.count;
         for (const file of this.#bodyFiles.values()) this.#freed.push(file);
         this.#bodyFiles.clear();
         this.#table.fill(0);
@@ -267,8 +296,11 @@ export class DiskIndex {
         this.#used = 0;
         this.#count = 0;
         this.#free = none;
+        this.#namespaces.clear();
         return { place: undefined, removed };
       }
+      case recordTypes.namespaceFlushed:
+        return { place: undefined, removed: this.flushNamespace(header.namespaceHash, header.sequence) };
       default:
         return { place: undefined, removed: 0 };
     }
@@ -283,7 +315,7 @@ export class DiskIndex {
     for (let slot = 0; slot < this.#used; slot += 1) {
       if (this.#sequence[slot] === 0) continue;
       if (this.#word(slot, segmentWord) !== segment && this.#word(slot, bodySegmentWord) !== segment) continue;
-      removed.push(this.#sequence[slot] ?? 0);
+      if (!this.#isFlushed(slot)) removed.push(this.#sequence[slot] ?? 0);
       this.#remove(slot);
     }
     return removed;
@@ -300,10 +332,18 @@ export class DiskIndex {
     return 1;
   }
 
-  #insert(header: RecordHeader, segment: number, offset: number): LogPlace {
+  #insert(header: RecordHeader, segment: number, offset: number): LogPlace | undefined {
     const { hash } = header;
+    const namespace = this.#namespaces.enter(header.namespaceHash, header.sequence);
+    if (namespace === undefined) {
+      if (header.place === bodyPlaces.file) this.#freed.push(fileOf(header));
+      return undefined;
+    }
     const known = this.slotOf(hash, header.sequence);
-    if (known >= 0) this.#countLive(known, -1);
+    if (known >= 0) {
+      this.#countLive(known, -1);
+      this.#namespaces.leave(this.#namespaceIdOf(known));
+    }
     const slot = known >= 0 ? known : this.#link(hash);
     this.#sequence[slot] = header.sequence;
     const at = slot * words;
@@ -313,7 +353,7 @@ export class DiskIndex {
     columns[at + lengthWord] = header.recordBytes;
     columns[at + hostWord] = header.hostHash;
     columns[at + tagWord] = header.tagBits;
-    columns[at + useWord] = (header.priority & 0xff) << 8;
+    columns[at + useWord] = (namespace << 16) | ((header.priority & 0xff) << 8);
     columns[at + bodySegmentWord] =
       header.place === bodyPlaces.log
         ? this.ordinalOf({ writer: header.bodyWriter, number: header.bodyNumber })
@@ -323,6 +363,44 @@ export class DiskIndex {
       this.#bodyFiles.set(slot, fileOf(header));
     }
     return this.placeOf(slot);
+  }
+
+  #first(hash: KeyHash): number {
+    return (this.#table[this.#positionOf(hash)] ?? 0) - 1;
+  }
+
+  #next(slot: number): number {
+    const next = this.#word(slot, nextWord);
+    return next === none ? -1 : next;
+  }
+
+  /** The slot itself, or the next of its chain that is still good. */
+  #unlessFlushed(slot: number): number {
+    if (this.#namespaces.flushedCount === 0) return slot;
+    let at = slot;
+    while (at >= 0 && this.#isFlushed(at)) at = this.#next(at);
+    return at;
+  }
+
+  #isFlushed(slot: number): boolean {
+    if (this.#namespaces.flushedCount === 0) return false;
+    return this.#namespaces.isFlushed(this.#namespaceIdOf(slot), this.#sequence[slot] ?? 0);
+  }
+
+  #namespaceIdOf(slot: number): number {
+    return this.#word(slot, useWord) >>> 16;
+  }
+
+  /** What was stored after the flush that took its namespace's id, but came to us before. */
+  #enterAnew(slot: number, id: number): void {
+    const namespace = this.#namespaces.enter(this.#namespaces.hashOf(id), this.#sequence[slot] ?? 0);
+    if (namespace === undefined) {
+      this.#remove(slot);
+      return;
+    }
+    const at = slot * words + useWord;
+    this.#columns[at] = ((this.#columns[at] ?? 0) & 0xffff) | (namespace << 16);
+    this.#namespaces.leave(id);
   }
 
   #countLive(slot: number, change: number): void {
@@ -350,13 +428,13 @@ export class DiskIndex {
 
   #remove(slot: number): void {
     const position = this.#positionOf(this.hashOf(slot));
-    const next = this.nextOf(slot);
+    const next = this.#next(slot);
     let before = (this.#table[position] ?? 0) - 1;
     if (before === slot) {
       if (next >= 0) this.#table[position] = next + 1;
       else this.#closeGap(position);
     } else {
-      while (this.nextOf(before) !== slot) before = this.nextOf(before);
+      while (this.#next(before) !== slot) before = this.#next(before);
       this.#columns[before * words + nextWord] = next < 0 ? none : next;
     }
     const file = this.#bodyFiles.get(slot);
@@ -365,6 +443,7 @@ export class DiskIndex {
       this.#bodyFiles.delete(slot);
     }
     this.#countLive(slot, -1);
+    this.#namespaces.leave(this.#namespaceIdOf(slot));
     this.#sequence[slot] = 0;
     this.#columns[slot * words + nextWord] = this.#free;
     this.#free = slot;

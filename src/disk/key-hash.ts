@@ -43,3 +43,11 @@ export function filterHashOf(text: string): number {
   for (let i = 0; i < text.length; i += 1) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193);
   return value >>> 0;
 }
+
+/** A namespace's identity in records: 53 bits of a SHA-256, and 0 for the empty one. */
+export function namespaceHashOf(namespace: string): number {
+  if (namespace === '') return 0;
+  const { a, b } = hashOfKey(`namespace ${namespace}`);
+  // 0 is taken.
+  return (a & 0x1fffff) * 2 ** 32 + b || 1;
+}

@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib';
 import type { KeyHash } from './key-hash.js';
 
 /** Layout of a record: drawn and explained in FORMAT.md. */
-export const recordHeaderBytes = 96;
+export const recordHeaderBytes = 104;
 const magic = 0x314c464f;
 const crcAt = 16;
 
@@ -13,9 +13,10 @@ export const recordTypes = {
   removed: 3,
   keyInvalidated: 4,
   cleared: 5,
+  namespaceFlushed: 6,
 } as const;
 export type RecordType = (typeof recordTypes)[keyof typeof recordTypes];
-const lastRecordType = recordTypes.cleared;
+const lastRecordType = recordTypes.namespaceFlushed;
 
 /** Where the bytes of a body are: behind the head, in a file of their own, or behind the head of an older record. */
 export const bodyPlaces = { inline: 0, file: 1, log: 2 } as const;
@@ -49,6 +50,8 @@ export interface RecordHeader {
   readonly bodyNumber: number;
   readonly bodyOffset: number;
   readonly tagBits: number;
+  /** 53 bits of the hash of the namespace; 0 for the empty one. */
+  readonly namespaceHash: number;
 }
 
 export const noHash: KeyHash = { a: 0, b: 0, c: 0, d: 0 };
@@ -72,6 +75,7 @@ export function headerWith(fields: Partial<RecordHeader> & Pick<RecordHeader, 't
     bodyNumber: 0,
     bodyOffset: 0,
     tagBits: 0,
+    namespaceHash: 0,
     ...fields,
   };
 }
@@ -128,6 +132,7 @@ export function writeHeader(view: DataView, at: number, header: RecordHeader): v
   view.setUint32(at + 84, header.bodyNumber, true);
   view.setUint32(at + 88, header.bodyOffset, true);
   view.setUint32(at + 92, header.tagBits, true);
+  setUint53(view, at + 96, header.namespaceHash);
 }
 
 /**
@@ -169,6 +174,7 @@ export function readHeader(view: DataView, at: number): RecordHeader | undefined
     bodyNumber: view.getUint32(at + 84, true),
     bodyOffset: view.getUint32(at + 88, true),
     tagBits: view.getUint32(at + 92, true),
+    namespaceHash: getUint64(view, at + 96),
   };
 }
 

@@ -80,7 +80,8 @@ export class Engine implements EngineParts {
     return cacheKeyOf({
       method: request.method,
       url: options.key ?? request.url,
-      namespace: via === undefined ? options.namespace : `${options.namespace}@${via}`,
+      namespace: options.namespace,
+      via,
       credentials: this.#credentialsOf(request.fields, options),
       bodyHash,
       ignoreParams: options.ignoreParams,

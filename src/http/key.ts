@@ -6,6 +6,8 @@ export interface KeyParts {
   /** Absolute and in the WHATWG's normal form, as `new URL(…).href` gives it. */
   readonly url: string;
   readonly namespace?: string;
+  /** Where the request really goes when it is not where its URI says. Only its hash enters the key. */
+  readonly via?: string | undefined;
   /** Who asks: the `Authorization` value, or anything else that tells users apart. Only its hash enters the key. */
   readonly credentials?: string | undefined;
   /** A hash of the request body, for methods whose body is part of the question. */
@@ -15,18 +17,34 @@ export interface KeyParts {
 }
 
 /**
- * `namespace method credentials body url`, each without blanks and so unambiguous. HEAD shares GET's key. The fragment
+ * `namespace method who body url`, each without blanks and so unambiguous. HEAD shares GET's key. The fragment
  * is not part of it, and of `user:password@` only a hash is.
  */
 export function cacheKeyOf(parts: KeyParts): string {
   const { url, userinfo } = splitUserinfo(withoutFragment(parts.url));
-  const secrets = parts.credentials === undefined && userinfo === undefined ? undefined : [parts.credentials, userinfo];
-  const who = secrets === undefined ? '-' : hash('sha256', JSON.stringify(secrets));
+  const { credentials, via } = parts;
+  const isAnyone = credentials === undefined && userinfo === undefined && via === undefined;
+  const who = isAnyone ? '-' : hash('sha256', JSON.stringify([credentials, userinfo, via]));
   const method = parts.method === 'HEAD' ? 'GET' : encodeURIComponent(wellFormed(parts.method));
   const target = parts.ignoreParams === undefined ? url : withoutParams(url, parts.ignoreParams);
-  const namespace = parts.namespace === undefined ? '' : encodeURIComponent(wellFormed(parts.namespace));
+  const namespace = parts.namespace === undefined ? '' : namespaceWordOf(parts.namespace);
   const body = parts.bodyHash === undefined ? '-' : `body:${encodeURIComponent(wellFormed(parts.bodyHash))}`;
   return `${namespace} ${method} ${who} ${body} ${target}`;
+}
+
+/** A namespace as keys begin with it, without blanks. */
+export function namespaceWordOf(namespace: string): string {
+  return encodeURIComponent(wellFormed(namespace));
+}
+
+/** The namespace that a key was made for. */
+export function namespaceNameOf(key: string): string {
+  const word = key.slice(0, Math.max(0, key.indexOf(' ')));
+  try {
+    return decodeURIComponent(word);
+  } catch {
+    return word;
+  }
 }
 
 /** The target URI as it may be written down: no fragment, no `user:password@`. */

@@ -22,11 +22,18 @@ export interface ResponseStore extends AsyncDisposable {
   updateHead(ref: StoreRef, head: StoredHead, options?: UpdateOptions): Promise<StoredResponse | undefined>;
   /** Removes one stored response. `false` when `ref` is out of date. */
   remove(ref: StoreRef): Promise<boolean>;
-  /** Makes every response that the selector covers unusable, durably. Resolves to how many were covered. */
-  invalidate(selector: Selector): Promise<number>;
+  /**
+   * Makes every response that the selector covers unusable, durably: removes it, or, if `softMs` is given, gives it a head with that
+   * `invalidatedMs` unless it has one. Resolves to how many that were. Rejects only with what a `where` threw.
+   */
+  invalidate(selector: Selector, options?: InvalidateOptions): Promise<number>;
   /** What is stored, in no particular order; opens no body. */
   entries(selector?: Selector): AsyncIterable<StoredResponse>;
   stats(): Promise<StoreStats>;
+  /** Whether a lookup would find something, told without I/O. A store that cannot tell leaves it out, or says `maybe`. */
+  has?(key: string): Presence;
+  /** Which namespaces hold something, told without I/O: how many besides the empty one, and whether this is one of them. */
+  namespaces?(namespace: string): { readonly count: number; readonly isUsed: boolean };
   /** Resolves when everything committed, updated, removed or invalidated before the call is durable. */
   flush(): Promise<void>;
   /** Removes everything. */
@@ -77,6 +84,14 @@ export interface UpdateOptions {
   readonly expiresMs?: number;
 }
 
+export interface InvalidateOptions {
+  /** When they count as stale from, in ms since the epoch, in place of being removed. */
+  readonly softMs?: number;
+}
+
+/** `present`: a lookup finds something, unless it turns out to be damaged. `absent`: it finds nothing. `maybe`: who knows. */
+export type Presence = 'present' | 'absent' | 'maybe';
+
 /** One response on its way in. Not for concurrent use; order of writes is the order of bytes. */
 export interface EntryWriter {
   /**
@@ -112,14 +127,26 @@ export type CommitResult =
   | { readonly outcome: 'stored'; readonly response: StoredResponse }
   | { readonly outcome: 'declined'; readonly reason: DeclineReason };
 
-/** What an invalidation or a listing covers. */
+/** What an invalidation or a listing covers. `createMatcher` knows how to read it. */
 export type Selector =
   | { readonly key: string }
   /** Responses whose target URI starts with this. */
   | { readonly prefix: string }
   /** Responses whose target URI has this host (and port, if given). */
   | { readonly host: string }
-  | { readonly tag: string };
+  /** Responses that carry the tag, or any of several. */
+  | { readonly tag: string | readonly string[] }
+  /** Responses whose key begins with this and a blank; `''` also covers keys without a blank. */
+  | { readonly namespace: string }
+  /** What the function says yes to. */
+  | { readonly where: (candidate: Candidate) => boolean };
+
+/** What selectors look at, of a stored response or of one on its way in. */
+export interface Candidate {
+  readonly key: string;
+  readonly tags: readonly string[];
+  readonly head: StoredHead;
+}
 
 export interface StoreStats {
   /** Stored responses that a lookup can find. */

@@ -1,6 +1,6 @@
 import type { HeadRow } from '../disk/head-codec.js';
 import { draftOf, writeDraft } from '../disk/head-draft.js';
-import { filterHashOf, type KeyHash } from '../disk/key-hash.js';
+import { filterHashOf, type KeyHash, namespaceHashOf } from '../disk/key-hash.js';
 import {
   framedBytesOf,
   headerWith,
@@ -16,6 +16,7 @@ import type { StoredHead } from '../http/message.js';
 import type { RecordResult, WriteQueue } from '../protocol/write-queue.js';
 import { hostOfUrl, tagBitsOf } from './disk-select.js';
 import type { DiskSpace } from './disk-space.js';
+import { namespaceOf } from './select.js';
 
 /** A stored response to be appended. */
 export interface NewRecord {
@@ -82,6 +83,14 @@ export class RecordWriter {
     return result;
   }
 
+  /** Appends a record that flushes a namespace. `begin` is called with its sequence before anything else can be appended. */
+  noteFlushed(namespaceHash: number, begin: (sequence: number) => void): Promise<RecordResult> {
+    const sequence = this.#nextSequence();
+    begin(sequence);
+    const header = headerWith({ type: recordTypes.namespaceFlushed, sequence, namespaceHash });
+    return this.#append([header], [], undefined, () => {});
+  }
+
   /** Appends a stored response. */
   put(record: NewRecord): Promise<RecordResult> {
     const draft = draftOf(record.key, record.head, record.tags, maxHeadBytes);
@@ -103,6 +112,7 @@ export class RecordWriter {
       recordBytes,
       hostHash: filterHashOf(hostOfUrl(record.head.url)),
       tagBits: tagBitsOf(record.tags),
+      namespaceHash: namespaceHashOf(namespaceOf(record.key)),
     });
     const removals = record.removes.map((ref) => headerWith({ type: recordTypes.removed, sequence, ...ref }));
     const row = draft.kind === 'row' ? draft.row : undefined;

@@ -1,5 +1,5 @@
 import { type Applied, DiskIndex, type SegmentName } from '../disk/index-table.js';
-import { filterHashOf, hashOfKey, type KeyHash } from '../disk/key-hash.js';
+import { hashOfKey, type KeyHash, namespaceHashOf } from '../disk/key-hash.js';
 import {
   bodyPlaces,
   fileBlockShift,
@@ -18,6 +18,8 @@ import type {
   CreateOptions,
   DeclineReason,
   EntryWriter,
+  InvalidateOptions,
+  Presence,
   ResponseStore,
   Selector,
   StoredResponse,
@@ -28,11 +30,10 @@ import type {
 } from './contract.js';
 import { DiskEntryWriter, type WriterHost, type WrittenBody } from './disk-entry-writer.js';
 import { DiskFiles } from './disk-files.js';
-import { DiskReader } from './disk-reader.js';
+import { DiskInvalidation } from './disk-invalidation.js';
+import { DiskReader, type FoundRecord } from './disk-reader.js';
 import { RecordWriter } from './disk-record-writer.js';
-import { hostOfPrefix, hostOfSelector, tagBitsOf } from './disk-select.js';
 import { DiskSpace, fileCostOf } from './disk-space.js';
-import { matcherOf } from './memory-select.js';
 
 export interface DiskStoreSettings {
   readonly directory: string;
@@ -63,6 +64,7 @@ export class DiskStore implements ResponseStore, WriterHost {
   readonly #reader: DiskReader;
   readonly #space: DiskSpace;
   readonly #records: RecordWriter;
+  readonly #invalidation: DiskInvalidation;
   readonly #writers = new Set<DiskEntryWriter>();
   readonly #counters = {
     lookups: 0,
@@ -72,6 +74,7 @@ export class DiskStore implements ResponseStore, WriterHost {
     freshened: 0,
     removed: 0,
     invalidated: 0,
+    softInvalidated: 0,
     evicted: 0,
     corrupt: 0,
     workersLost: 0,
@@ -121,6 +124,16 @@ export class DiskStore implements ResponseStore, WriterHost {
       nowMs: settings.nowMs,
       makeRoom: () => this.#makeRoom(),
     });
+    this.#invalidation = new DiskInvalidation({
+      index: this.#index,
+      reader: this.#reader,
+      records: this.#records,
+      queue: this.queue,
+      writers: this.#writers,
+      isOff: () => this.#isOff,
+      freshen: (found, head) => this.#freshen(found, head, undefined),
+      onSwept: () => this.#onSwept(),
+    });
     this.#makeRoom();
   }
 
@@ -155,43 +168,13 @@ export class DiskStore implements ResponseStore, WriterHost {
 
   async updateHead(ref: StoreRef, head: StoredHead, options: UpdateOptions = {}): Promise<StoredResponse | undefined> {
     if (this.#isOff) return undefined;
-    const hash = hashOfKey(ref.key);
     const slot = this.#slotOf(ref);
     if (slot < 0) return undefined;
     const old = await this.#reader.read(slot, ref.key);
-    if (old === undefined || this.#isOff || this.#slotOf(ref) < 0) return undefined;
-    const { place, record } = old;
-    const { header } = record;
-    const isInLog = header.place !== bodyPlaces.file;
-    const inline = header.place === bodyPlaces.inline;
-    const result = await this.#records.put({
-      key: ref.key,
-      head,
-      tags: record.tags,
-      crcs: record.crcs,
-      removes: [],
-      chunks: [],
-      header: {
-        type: recordTypes.freshened,
-        hash,
-        replaces: ref.sequence,
-        priority: header.priority,
-        expiresMs: options.expiresMs ?? header.expiresMs,
-        place: isInLog ? bodyPlaces.log : bodyPlaces.file,
-        blockShift: header.blockShift,
-        codec: header.codec,
-        bodyBytes: header.bodyBytes,
-        rawBytes: header.rawBytes,
-        bodyWriter: inline ? place.segment.writer : header.bodyWriter,
-        bodyNumber: inline ? place.segment.number : header.bodyNumber,
-        bodyOffset: inline
-          ? place.offset + framedBytesOf(header.headBytes, header.bodyBytes, header.blockShift)
-          : header.bodyOffset,
-      },
-    });
-    if (result.outcome === 'failed' || result.applied.place === undefined) return undefined;
-    this.#counters.freshened += 1;
-    return this.#reader.responseAt(result.applied.place, ref.key, head, header.rawBytes);
+    if (old === undefined || this.#isOff || this.#invalidation.isCovered(old.record)) return undefined;
+    const updated = await this.#freshen(old, head, options.expiresMs);
+    if (updated !== undefined) this.#counters.freshened += 1;
+    return updated;
   }
 
   async remove(ref: StoreRef): Promise<boolean> {
@@ -203,47 +186,25 @@ export class DiskStore implements ResponseStore, WriterHost {
     return isRemoved;
   }
 
-  async invalidate(selector: Selector): Promise<number> {
+  async invalidate(selector: Selector, options: InvalidateOptions = {}): Promise<number> {
     if (this.#isOff) return 0;
-    const matches = matcherOf(selector);
-    for (const writer of this.#writers) {
-      const { key, head, options } = writer;
-      if (matches({ key, url: head.url, tags: options.tags ?? [] })) writer.supersede('superseded');
-    }
-    if ('key' in selector) {
-      const hash = hashOfKey(selector.key);
-      const leaving: number[] = [];
-      for (let slot = this.#index.find(hash); slot >= 0; slot = this.#index.nextOf(slot)) {
-        leaving.push(this.#index.sequenceOf(slot));
-      }
-      const result = await this.#records.note({ type: recordTypes.keyInvalidated, hash }, leaving);
-      const removed = result.outcome === 'written' ? result.applied.removed : 0;
-      this.#counters.invalidated += removed;
-      return removed;
-    }
-    await this.queue.written();
-    const removals: Promise<boolean>[] = [];
-    for await (const { ref } of this.entries(selector)) removals.push(this.remove(ref));
-    const removed = (await Promise.all(removals)).filter((isRemoved) => isRemoved).length;
-    this.#counters.removed -= removed;
-    this.#counters.invalidated += removed;
-    return removed;
+    const covered = await this.#invalidation.invalidate(selector, options);
+    this.#counters[options.softMs === undefined ? 'invalidated' : 'softInvalidated'] += covered;
+    return covered;
   }
 
   async *entries(selector?: Selector): AsyncGenerator<StoredResponse> {
-    if (selector !== undefined && 'key' in selector) {
-      yield* await this.lookup(selector.key);
-      return;
-    }
-    const matches = selector === undefined ? () => true : matcherOf(selector);
-    const mayMatch = this.#filterOf(selector);
-    for (let slot = 0; slot < this.#index.slotEnd && !this.#isOff; slot += 1) {
-      if (this.#index.sequenceOf(slot) === 0 || !mayMatch(slot)) continue;
-      const found = await this.#reader.read(slot, undefined);
-      if (found === undefined || this.#isOff) continue;
-      const { key, head, tags } = found.record;
-      if (matches({ key, url: head.url, tags })) yield this.#reader.responseOf(found);
-    }
+    if (this.#isOff) return;
+    for await (const found of this.#invalidation.find(selector)) yield this.#reader.responseOf(found);
+  }
+
+  has(key: string): Presence {
+    return this.#isOff || this.#index.find(hashOfKey(key)) < 0 ? 'absent' : 'present';
+  }
+
+  namespaces(namespace: string): { readonly count: number; readonly isUsed: boolean } {
+    const { namespaces } = this.#index;
+    return { count: namespaces.usedCount, isUsed: namespaces.isUsed(namespaceHashOf(namespace)) };
   }
 
   async stats(): Promise<StoreStats> {
@@ -429,17 +390,48 @@ export class DiskStore implements ResponseStore, WriterHost {
     this.queue.removeFiles(freed);
   }
 
-  /** Tells without reading heads which slots cannot be covered by a selector. */
-  #filterOf(selector: Selector | undefined): (slot: number) => boolean {
-    if (selector === undefined || 'key' in selector) return () => true;
-    if ('tag' in selector) {
-      const bits = tagBitsOf([selector.tag]);
-      return (slot) => (this.#index.tagBitsOf(slot) & bits) !== 0;
-    }
-    const host = 'host' in selector ? hostOfSelector(selector.host) : hostOfPrefix(selector.prefix);
-    if (host === undefined) return () => true;
-    const hash = filterHashOf(host);
-    return (slot) => this.#index.hostHashOf(slot) === hash;
+  #onSwept(): void {
+    this.#freeFiles();
+    this.#makeRoom();
+  }
+
+  /** Appends a new head for a body that stays. `undefined`: it was changed meanwhile, or could not be written. */
+  async #freshen(
+    { place, record }: FoundRecord,
+    head: StoredHead,
+    expiresMs: number | undefined,
+  ): Promise<StoredResponse | undefined> {
+    const { header, key, tags, crcs } = record;
+    const { sequence, segment, offset } = place;
+    if (this.#slotOf({ key, sequence }) < 0) return undefined;
+    const inline = header.place === bodyPlaces.inline;
+    const result = await this.#records.put({
+      key,
+      head,
+      tags,
+      crcs,
+      removes: [],
+      chunks: [],
+      header: {
+        type: recordTypes.freshened,
+        hash: header.hash,
+        replaces: sequence,
+        priority: header.priority,
+        expiresMs: expiresMs ?? header.expiresMs,
+        place: header.place === bodyPlaces.file ? bodyPlaces.file : bodyPlaces.log,
+        blockShift: header.blockShift,
+        codec: header.codec,
+        bodyBytes: header.bodyBytes,
+        rawBytes: header.rawBytes,
+        bodyWriter: inline ? segment.writer : header.bodyWriter,
+        bodyNumber: inline ? segment.number : header.bodyNumber,
+        bodyOffset: inline
+          ? offset + framedBytesOf(header.headBytes, header.bodyBytes, header.blockShift)
+          : header.bodyOffset,
+      },
+    });
+    if (result.outcome === 'failed' || result.applied.place === undefined) return undefined;
+    return this.#reader.responseAt(result.applied.place, key, head, header.rawBytes);
   }
 
   #giveBack(file: number, bytes: number): void {

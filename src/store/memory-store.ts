@@ -4,6 +4,8 @@ import type {
   CreateOptions,
   DeclineReason,
   EntryWriter,
+  InvalidateOptions,
+  Presence,
   ResponseStore,
   Selector,
   StoredResponse,
@@ -15,8 +17,8 @@ import type {
 import type { MemoryBody } from './memory-body.js';
 import { headCostBytes } from './memory-cost.js';
 import { MemoryResponse } from './memory-response.js';
-import { matcherOf, type Selectable } from './memory-select.js';
 import { MemoryWriter, ownHead, type WriterHost } from './memory-writer.js';
+import { createMatcher } from './select.js';
 import { PrioritySieve, type SieveLinks } from './sieve.js';
 
 export interface MemoryStoreOptions {
@@ -44,7 +46,9 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
 const maxEvictedRemembered = 1024;
 
 /** One stored response and its place in the order of eviction. */
-interface Slot extends SieveLinks<Slot>, Selectable {
+interface Slot extends SieveLinks<Slot> {
+  readonly key: string;
+  readonly tags: readonly string[];
   readonly priority: number;
   readonly body: MemoryBody;
   response: MemoryResponse;
@@ -71,6 +75,7 @@ class MemoryResponseStore implements MemoryStore, WriterHost {
     freshened: 0,
     removed: 0,
     invalidated: 0,
+    softInvalidated: 0,
     evicted: 0,
   };
   #entries = 0;
@@ -106,6 +111,12 @@ class MemoryResponseStore implements MemoryStore, WriterHost {
   }
 
   async updateHead(ref: StoreRef, head: StoredHead, options: UpdateOptions = {}): Promise<StoredResponse | undefined> {
+    const updated = this.#setHead(ref, head, options);
+    if (updated !== undefined) this.#counters.freshened += 1;
+    return updated;
+  }
+
+  #setHead(ref: StoreRef, head: StoredHead, options: UpdateOptions = {}): StoredResponse | undefined {
     const slot = this.#find(ref);
     const own = ownHead(head);
     if (slot === undefined || own === undefined) return undefined;
@@ -118,7 +129,6 @@ class MemoryResponseStore implements MemoryStore, WriterHost {
     slot.response = new MemoryResponse(this.#nextRef(slot.key), own, slot.body);
     const others = (this.#slots.get(slot.key) ?? []).filter((other) => other !== slot);
     this.#slots.set(slot.key, [slot, ...others]);
-    this.#counters.freshened += 1;
     return slot.response;
   }
 
@@ -130,13 +140,14 @@ class MemoryResponseStore implements MemoryStore, WriterHost {
     return true;
   }
 
-  async invalidate(selector: Selector): Promise<number> {
-    const matches = matcherOf(selector);
+  async invalidate(selector: Selector, { softMs }: InvalidateOptions = {}): Promise<number> {
+    const matches = createMatcher(selector);
     for (const writer of this.#writers) {
       const { key, head, options } = writer;
-      if (matches({ key, url: head.url, tags: options.tags ?? [] })) this.#superseded.add(writer);
+      if (matches({ key, head, tags: options.tags ?? [] })) this.#superseded.add(writer);
     }
     const covered = this.#select(selector);
+    if (softMs !== undefined) return this.#makeStale(covered, softMs);
     for (const slot of covered) this.#drop(slot);
     this.#counters.invalidated += covered.length;
     return covered.length;
@@ -153,6 +164,10 @@ class MemoryResponseStore implements MemoryStore, WriterHost {
       maxBytes: this.#maxBytes,
       counters: { ...this.#counters },
     };
+  }
+
+  has(key: string): Presence {
+    return this.#slots.has(key) ? 'present' : 'absent';
   }
 
   async flush(): Promise<void> {}
@@ -205,7 +220,6 @@ class MemoryResponseStore implements MemoryStore, WriterHost {
       older: undefined,
       visited: false,
       key,
-      url: head.url,
       tags,
       priority,
       body,
@@ -238,8 +252,21 @@ class MemoryResponseStore implements MemoryStore, WriterHost {
 
   #select(selector: Selector | undefined): Slot[] {
     if (selector !== undefined && 'key' in selector) return [...(this.#slots.get(selector.key) ?? [])];
-    const matches = selector === undefined ? () => true : matcherOf(selector);
-    return [...this.#slots.values()].flat().filter(matches);
+    const all = [...this.#slots.values()].flat();
+    if (selector === undefined) return all;
+    const matches = createMatcher(selector);
+    return all.filter(({ key, tags, response }) => matches({ key, tags, head: response.head }));
+  }
+
+  #makeStale(slots: readonly Slot[], softMs: number): number {
+    let stale = 0;
+    for (const { response } of slots) {
+      const { ref, head } = response;
+      if (head.invalidatedMs !== undefined) continue;
+      if (this.#setHead(ref, { ...head, invalidatedMs: softMs }) !== undefined) stale += 1;
+    }
+    this.#counters.softInvalidated += stale;
+    return stale;
   }
 
   #drop(slot: Slot): void {

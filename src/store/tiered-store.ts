@@ -3,6 +3,8 @@ import { type Admission, SeenKeys } from './admission.js';
 import type {
   CreateOptions,
   EntryWriter,
+  InvalidateOptions,
+  Presence,
   ResponseStore,
   Selector,
   StoredResponse,
@@ -55,6 +57,7 @@ class TieredStore implements ResponseStore {
   readonly #promotions: Promotions;
   readonly #seen = new SeenKeys();
   readonly #counters = { memoryHits: 0, diskHits: 0, misses: 0 };
+  #softInvalidations = 0;
   #isClosed = false;
 
   constructor(options: TieredStoreOptions) {
@@ -84,12 +87,18 @@ class TieredStore implements ResponseStore {
   create(key: string, head: StoredHead, options: CreateOptions = {}): EntryWriter {
     const { replaces = [], admission = this.#admission, ...rest } = options;
     const isAdmitted = this.#admits(key, admission, rest.expectedBytes);
+    const softInvalidations = this.#softInvalidations;
     return new TieredWriter({
       disk: this.#disk.create(key, head, { ...rest, replaces: replaces.filter(isOnDisk) }),
       memory: isAdmitted ? this.#memory.create(key, head, rest) : undefined,
       maxMemoryBytes: this.#maxMemoryEntryBytes,
       fitsMemory: rest.expectedBytes !== undefined,
-      commitBoth: (writers, commitOptions) => this.#changes.commit(key, replaces, writers, commitOptions),
+      commitBoth: ({ disk, memory }, commitOptions) => {
+        // The disk declines what was covered meanwhile; if it is not there to do so, memory must not keep it alone.
+        const isFromBefore = softInvalidations !== this.#softInvalidations;
+        if (isFromBefore) void memory?.abort();
+        return this.#changes.commit(key, replaces, { disk, memory: isFromBefore ? undefined : memory }, commitOptions);
+      },
     });
   }
 
@@ -101,15 +110,20 @@ class TieredStore implements ResponseStore {
     return this.#changes.remove(ref);
   }
 
-  async invalidate(selector: Selector): Promise<number> {
+  async invalidate(selector: Selector, options: InvalidateOptions = {}): Promise<number> {
     let covered = 0;
-    for await (const _ of this.#memoryOnly(selector)) covered += 1;
+    for await (const { ref, head } of this.#memoryOnly(selector)) {
+      const isChanged = options.softMs === undefined || (await this.#makeStale(ref, head, options.softMs));
+      if (isChanged) covered += 1;
+    }
+    const isSoft = options.softMs !== undefined;
+    if (isSoft) this.#softInvalidations += 1;
     const uncover = this.#known.beginCover();
-    this.#cover(selector);
-    await this.#memory.invalidate(selector);
-    covered += await attempt(this.#tiers, () => this.#disk.invalidate(selector), 0);
+    this.#cover(selector, isSoft);
+    if (!isSoft) await this.#memory.invalidate(selector);
+    covered += await attempt(this.#tiers, () => this.#disk.invalidate(selector, options), 0);
     // Again: what was looked up or promoted in between may be from before the disk was done.
-    this.#cover(selector);
+    this.#cover(selector, isSoft);
     uncover();
     return covered;
   }
@@ -136,6 +150,16 @@ class TieredStore implements ResponseStore {
         ...prefixed('memory', { ...memory.counters, entries, bytes, maxBytes }),
       },
     };
+  }
+
+  has(key: string): Presence {
+    if (this.#isClosed) return 'absent';
+    if (this.#known.inMemoryOnly(key).length > 0) return 'present';
+    return this.#disk.has?.(key) ?? 'maybe';
+  }
+
+  namespaces(namespace: string): { readonly count: number; readonly isUsed: boolean } {
+    return this.#disk.namespaces?.(namespace) ?? { count: 0, isUsed: false };
   }
 
   /** Waits for promotions too. */
@@ -221,9 +245,16 @@ class TieredStore implements ResponseStore {
     return bodyBytes <= this.#maxMemoryEntryBytes && (admission === 'always' || this.#seen.see(key));
   }
 
-  #cover(selector: Selector): void {
+  async #makeStale(ref: StoreRef, head: StoredHead, softMs: number): Promise<boolean> {
+    if (head.invalidatedMs !== undefined) return false;
+    return (await this.#changes.updateHead(ref, { ...head, invalidatedMs: softMs })) !== undefined;
+  }
+
+  /** Soft: what is in memory alone stays known, and copies of what the disk has go when its new head is seen. */
+  #cover(selector: Selector, isSoft: boolean): void {
     if ('key' in selector) {
-      this.#known.forget(selector.key);
+      if (isSoft) this.#known.doubt(selector.key);
+      else this.#known.forget(selector.key);
       this.#watches.note(selector.key, 'all');
     } else {
       this.#known.doubtEverything();

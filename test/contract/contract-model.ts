@@ -3,7 +3,7 @@ import type { EntryWriter, ResponseStore, Selector, StoredResponse, StoreRef } f
 import { assertBody, bytesOf, type ContractRun, headOf, listed, randomOf, writeAll } from './contract-kit.js';
 
 const stepsPerRun = 120;
-const keys = ['http://a.example/1', 'http://a.example/12', 'http://b.example/1', 'https://a.example/1'];
+const keys = ['http://a.example/1', 'http://a.example/12', 'n http://b.example/1', 'm https://a.example/1'];
 const tags = ['red', 'blue'];
 const selectors: readonly Selector[] = [
   ...keys.map((key) => ({ key })),
@@ -13,6 +13,10 @@ const selectors: readonly Selector[] = [
   { host: 'b.example:80' },
   { tag: 'red' },
   { tag: 'blue' },
+  { tag: ['none', 'red', 'blue'] },
+  { namespace: 'n' },
+  { namespace: '' },
+  { where: ({ key, tags: own }) => key.startsWith('m') || own.length === 2 },
 ];
 
 /** What the simplest possible store would hold. `id` is in the head and seeds the body. */
@@ -23,11 +27,12 @@ interface Modelled {
   readonly bodyBytes: number;
   readonly tags: readonly string[];
   ref: StoreRef;
+  isStale: boolean;
 }
 
 interface Incoming {
   readonly writer: EntryWriter;
-  readonly made: Omit<Modelled, 'ref'>;
+  readonly made: Omit<Modelled, 'ref' | 'isStale'>;
   readonly replaces: readonly StoreRef[];
   isCovered: boolean;
 }
@@ -69,7 +74,8 @@ class RandomWalk {
     else if (dice < 62) await this.#finish();
     else if (dice < 74) await this.#freshen();
     else if (dice < 82) await this.#remove();
-    else if (dice < 92) await this.#invalidate();
+    else if (dice < 88) await this.#invalidate();
+    else if (dice < 92) await this.#invalidateSoftly();
     else if (dice < 99) await this.checkAll();
     else await this.#clear();
     await this.#checkKey(this.#pick(keys));
@@ -103,6 +109,7 @@ class RandomWalk {
       const modelled = expected.find(({ id }) => id === idOf(response));
       if (modelled === undefined) continue;
       assert.deepEqual(response.ref, modelled.ref);
+      assert.equal(response.head.invalidatedMs !== undefined, modelled.isStale, `response ${modelled.id} is stale`);
       await assertBody(response, bytesOf(modelled.bodyBytes, modelled.bodyId));
     }
   }
@@ -118,7 +125,7 @@ class RandomWalk {
       if (old.key === key) replaces.push(old);
     }
     const options = { replaces, tags: made.tags, ...(this.#chance(50) && { expectedBytes: bodyBytes }) };
-    const writer = this.#store.create(key, headOf(key, { metadata: id }), options);
+    const writer = this.#store.create(key, headOf(urlOf(key), { metadata: id }), options);
     await writeAll(writer, bytesOf(bodyBytes, id), 30_000);
     this.#incoming.push({ writer, made, replaces, isCovered: false });
     if (this.#chance(60)) await this.#finish();
@@ -137,18 +144,19 @@ class RandomWalk {
     assert.equal(result.outcome, isCurrent ? 'stored' : 'declined', `commit of ${incoming.made.id}`);
     if (result.outcome === 'declined') return;
     this.#forget(replaced);
-    this.#model.push({ ...incoming.made, ref: result.response.ref });
+    this.#model.push({ ...incoming.made, ref: result.response.ref, isStale: false });
   }
 
   async #freshen(): Promise<void> {
     const id = this.#nextId();
     const { ref, modelled } = this.#pickRef();
-    const updated = await this.#store.updateHead(ref, headOf(ref.key, { metadata: id }));
+    const updated = await this.#store.updateHead(ref, headOf(urlOf(ref.key), { metadata: id }));
     assert.equal(updated !== undefined, modelled !== undefined, 'freshened');
     if (updated === undefined || modelled === undefined) return;
     this.#oldRefs.push(modelled.ref);
     modelled.ref = updated.ref;
     modelled.id = id;
+    modelled.isStale = false;
   }
 
   async #remove(): Promise<void> {
@@ -163,6 +171,21 @@ class RandomWalk {
     for (const incoming of this.#incoming) incoming.isCovered ||= isCovered(selector, incoming.made);
     assert.equal(await this.#store.invalidate(selector), covered.length, `invalidated ${JSON.stringify(selector)}`);
     this.#forget(covered);
+  }
+
+  async #invalidateSoftly(): Promise<void> {
+    const selector = this.#pick(selectors);
+    const covered = this.#model.filter((modelled) => isCovered(selector, modelled) && !modelled.isStale);
+    for (const incoming of this.#incoming) incoming.isCovered ||= isCovered(selector, incoming.made);
+    const marked = await this.#store.invalidate(selector, { softMs: 1_700_000_000_000 });
+    assert.equal(marked, covered.length, `invalidated softly ${JSON.stringify(selector)}`);
+    for (const modelled of covered) {
+      const found = (await this.#store.lookup(modelled.key)).find((response) => idOf(response) === modelled.id);
+      assert.ok(found !== undefined, `response ${modelled.id} is there after a soft invalidation`);
+      this.#oldRefs.push(modelled.ref);
+      modelled.ref = found.ref;
+      modelled.isStale = true;
+    }
   }
 
   async #clear(): Promise<void> {
@@ -210,14 +233,18 @@ function isSameRef(a: StoreRef, b: StoreRef): boolean {
   return a.key === b.key && a.sequence === b.sequence;
 }
 
-function isCovered(
-  selector: Selector,
-  { key, tags: own }: { readonly key: string; readonly tags: readonly string[] },
-): boolean {
+function urlOf(key: string): string {
+  return key.split(' ').at(-1) ?? '';
+}
+
+function isCovered(selector: Selector, { key, tags: own }: Pick<Modelled, 'key' | 'tags'>): boolean {
+  const url = urlOf(key);
   if ('key' in selector) return key === selector.key;
-  if ('prefix' in selector) return key.startsWith(selector.prefix);
-  if ('tag' in selector) return own.includes(selector.tag);
-  const { hostname, port, protocol } = new URL(key);
+  if ('prefix' in selector) return url.startsWith(selector.prefix);
+  if ('tag' in selector) return [selector.tag].flat().some((tag) => own.includes(tag));
+  if ('namespace' in selector) return (key.includes(' ') ? key.split(' ')[0] : '') === selector.namespace;
+  if ('where' in selector) return selector.where({ key, tags: own, head: headOf(url) });
+  const { hostname, port, protocol } = new URL(url);
   const fullPort = port || (protocol === 'https:' ? '443' : '80');
   return selector.host === hostname || selector.host === `${hostname}:${fullPort}`;
 }

@@ -29,6 +29,12 @@ function crowdedHashOf(key: number): KeyHash {
   return { ...hashOfKey(String(key)), a: key % 7 };
 }
 
+const namespaces = [0, 1, 2];
+
+function namespaceOf(key: number): number {
+  return key % namespaces.length;
+}
+
 function check(index: DiskIndex, model: readonly Modelled[], keys: number): void {
   assert.is(index.count, model.length);
   for (let key = 0; key < keys; key += 1) {
@@ -39,11 +45,19 @@ function check(index: DiskIndex, model: readonly Modelled[], keys: number): void
     const expected = model.filter((each) => each.key === key).map(({ sequence }) => sequence);
     assert.equal(found.sort(), expected.sort(), `key ${key}`);
   }
+  for (const namespace of namespaces) {
+    const count = model.filter(({ key }) => namespaceOf(key) === namespace).length;
+    assert.is(index.namespaces.countOf(namespace), count, `namespace ${namespace}`);
+  }
   for (const { key, sequence, segment, offset } of model) {
     const slot = index.slotOf(crowdedHashOf(key), sequence);
+    assert.is(index.namespaceOf(slot), namespaceOf(key));
     const place = index.placeOf(slot);
     assert.equal([place.ordinal, place.offset], [segment, offset]);
   }
+  // What was flushed takes room until it is swept.
+  for (let slot = 0; slot >= 0; ) slot = index.sweep(slot, 7);
+  assert.is(index.count, model.length);
   for (let segment = 0; segment < 6; segment += 1) {
     const isLive = model.some((each) => each.segment === segment || each.bodySegment === segment);
     assert.is(index.isLive(segment), isLive, `segment ${segment}`);
@@ -87,6 +101,7 @@ for (const seed of [1, 2, 3, 4, 5]) {
           file,
         };
         if (old === undefined) header = { ...header, hash: crowdedHashOf(key) };
+        header = { ...header, namespaceHash: namespaceOf(stored.key) };
         model.push(stored);
       } else if (dice < 55) {
         const isFile = old.file > 0;
@@ -97,12 +112,20 @@ for (const seed of [1, 2, 3, 4, 5]) {
           place: isFile ? bodyPlaces.file : bodyPlaces.log,
           bodyWriter: 1,
           bodyNumber: isFile ? old.file : old.bodySegment,
+          namespaceHash: namespaceOf(old.key),
         });
         model = model.filter((each) => each !== old);
         model.push({ ...old, sequence, segment, offset, bodySegment: isFile ? segment : old.bodySegment });
       } else if (dice < 70) {
         header = headerWith({ ...common, type: recordTypes.removed, replaces: old.sequence });
         model = model.filter((each) => each !== old);
+      } else if (dice < 72) {
+        const namespaceHash = namespaceOf(key);
+        header = headerWith({ type: recordTypes.namespaceFlushed, sequence, namespaceHash });
+        const left = model.filter((each) => namespaceOf(each.key) !== namespaceHash);
+        // Flushed at once, and noted when it is on the disk.
+        if (dice < 71) assert.is(index.flushNamespace(namespaceHash, sequence), model.length - left.length);
+        model = left;
       } else if (dice < 99) {
         header = headerWith({ ...common, type: recordTypes.keyInvalidated });
         model = model.filter((each) => each.key !== key);
@@ -123,6 +146,31 @@ for (const seed of [1, 2, 3, 4, 5]) {
     }
   });
 }
+
+test('keeps what was stored after a flush and came before it, and takes nothing that came too late', () => {
+  const index = new DiskIndex();
+  const storedAs = (sequence: number) =>
+    headerWith({ type: recordTypes.stored, sequence, hash: hashOfKey(`k${sequence}`), namespaceHash: 9 });
+  for (const sequence of [1, 2, 8]) index.apply(storedAs(sequence), 0, 0);
+  assert.is(
+    index.apply(headerWith({ type: recordTypes.namespaceFlushed, sequence: 5, namespaceHash: 9 }), 0, 0).place,
+    undefined,
+  );
+  assert.is(index.apply(storedAs(3), 0, 0).place, undefined);
+  assert.is(index.find(hashOfKey('k1')), -1);
+  assert.ok(index.find(hashOfKey('k8')) >= 0);
+  index.apply(storedAs(9), 0, 0);
+  for (let slot = 0; slot >= 0; ) slot = index.sweep(slot, 1);
+  const found = [1, 2, 3, 8, 9].filter((sequence) => index.find(hashOfKey(`k${sequence}`)) >= 0);
+  assert.equal(found, [8, 9]);
+  assert.equal([index.count, index.namespaces.countOf(9), index.namespaces.usedCount], [2, 2, 1]);
+  assert.is(
+    index.apply(headerWith({ type: recordTypes.namespaceFlushed, sequence: 5, namespaceHash: 9 }), 0, 0).removed,
+    0,
+  );
+  assert.is(index.flushNamespace(9, 10), 2);
+  assert.equal([index.count, index.namespaces.usedCount], [0, 0]);
+});
 
 test('frees every body file once, and none that a new head took over', () => {
   const index = new DiskIndex();

@@ -1,3 +1,4 @@
+// time limit: 300 s
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

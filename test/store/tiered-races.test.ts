@@ -54,7 +54,7 @@ function dawdling(store: ResponseStore, scheduler: fc.Scheduler): ResponseStore 
     },
     updateHead: (ref, head, options) => late(() => store.updateHead(ref, head, options)),
     remove: (ref) => late(() => store.remove(ref)),
-    invalidate: (selector) => late(() => store.invalidate(selector)),
+    invalidate: (selector, options) => late(() => store.invalidate(selector, options)),
     entries: (selector) => store.entries(selector),
     stats: () => store.stats(),
     flush: () => store.flush(),
