@@ -31,7 +31,7 @@ export function openDirectory(task: OpenTask): OpenAnswer {
     const { index, segments, hints } = replaySegments(join(root, segmentsFolder));
     for (const { path, bytes } of hints) writeFileDurably(path, bytes);
     sweep(root, index.bodyFiles());
-    return { outcome: 'opened', writer: newWriter(segments), index: index.toParts(), segments };
+    return { outcome: 'opened', writer: newWriter(segments), lane: 0, index: index.toParts(), segments };
   } catch (error) {
     if (isClaimed) giveUp(root);
     return { outcome: 'failed', failure: failureOf(error) };

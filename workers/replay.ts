@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { firstSequenceOf, forEachRow, HintBuilder, isHintIntact, rowCountOf } from '../src/disk/hint.js';
+import { firstSequenceOf, HintBuilder, isHintIntact, RowCursor, rowCountOf } from '../src/disk/hint.js';
 import { DiskIndex } from '../src/disk/index-table.js';
 import { hintFileOf, parseSegmentFile } from '../src/disk/layout.js';
 import {
@@ -12,6 +12,7 @@ import {
   type RecordHeader,
   readHeader,
 } from '../src/disk/record.js';
+import { lateSequences } from '../src/disk/sequences.js';
 import type { SegmentInfo } from '../src/protocol/messages.js';
 
 export interface Replay {
@@ -43,16 +44,62 @@ export function replaySegments(folder: string): Replay {
   found.sort((a, b) => a.firstSequence - b.firstSequence || a.segment.number - b.segment.number);
   const index = new DiskIndex(undefined, rows);
   for (const { segment } of found) index.ordinalOf(segment);
-  for (const { segment, hint } of found) {
-    const ordinal = index.ordinalOf(segment);
-    forEachRow(hint, (header, offset) => {
-      index.apply(header, ordinal, offset);
-      return true;
-    });
-  }
+  applyInOrder(
+    index,
+    found.map(({ segment, hint }) => ({ ordinal: index.ordinalOf(segment), rows: new RowCursor(hint) })),
+  );
   index.sweep(0, index.slotEnd);
   index.takeFreedFiles();
   return { index, segments: found.map(({ segment }) => segment), hints };
+}
+
+interface Source {
+  readonly ordinal: number;
+  readonly rows: RowCursor;
+}
+
+/** Applies the records of all segments by their sequences, each log in its own order. `sources`: the oldest first. */
+function applyInOrder(index: DiskIndex, sources: readonly Source[]): void {
+  const open: Source[] = [];
+  let next = 0;
+  for (;;) {
+    // Segments of one writer come one after the other, so that there is seldom more than one per writer to choose from.
+    while (next < sources.length && (open.length === 0 || sequenceOf(sources[next]) <= lowestOf(open))) {
+      const source = sources[next];
+      if (source !== undefined) open.push(source);
+      next += 1;
+    }
+    const source = takeLowest(open);
+    if (source === undefined) return;
+    const limit = Math.min(lowestOf(open), sequenceOf(sources[next]));
+    applyUpTo(index, source, limit);
+    if (source.rows.header !== undefined) open.push(source);
+  }
+}
+
+function applyUpTo(index: DiskIndex, { ordinal, rows }: Source, limit: number): void {
+  let applied = 0;
+  for (let { header } = rows; header !== undefined && (applied === 0 || header.sequence <= limit); { header } = rows) {
+    index.apply(header, ordinal, rows.offset);
+    rows.advance();
+    applied += 1;
+    if (applied % 4096 === 0) index.recent.forgetBefore(index.lastSequence - lateSequences);
+  }
+  index.recent.forgetBefore(index.lastSequence - lateSequences);
+}
+
+function takeLowest(open: Source[]): Source | undefined {
+  let lowest = 0;
+  for (let i = 1; i < open.length; i += 1) if (sequenceOf(open[i]) < sequenceOf(open[lowest])) lowest = i;
+  return open.splice(lowest, 1)[0];
+}
+
+function lowestOf(open: readonly Source[]): number {
+  return open.reduce((lowest, source) => Math.min(lowest, sequenceOf(source)), Infinity);
+}
+
+function sequenceOf(source: Source | undefined): number {
+  return source?.rows.header?.sequence ?? Infinity;
 }
 
 function readHint(path: string, segmentBytes: number): Uint8Array | undefined {

@@ -71,6 +71,37 @@ export function forEachRow(hint: Uint8Array, visit: (header: RecordHeader, offse
   }
 }
 
+/** The rows of an intact hint, one after the other. */
+export class RowCursor {
+  readonly #view: DataView;
+  #at = frameBytes;
+  #header: RecordHeader | undefined;
+
+  constructor(hint: Uint8Array) {
+    this.#view = viewOf(hint);
+    this.#header = this.#read();
+  }
+
+  /** `undefined` at the end. */
+  get header(): RecordHeader | undefined {
+    return this.#header;
+  }
+
+  /** Where the record is in its segment. */
+  get offset(): number {
+    return this.#view.getUint32(this.#at + offsetAt, true);
+  }
+
+  advance(): void {
+    this.#at += recordHeaderBytes;
+    this.#header = this.#read();
+  }
+
+  #read(): RecordHeader | undefined {
+    return readHeader(this.#view, this.#at);
+  }
+}
+
 function viewOf(hint: Uint8Array): DataView {
   return new DataView(hint.buffer, hint.byteOffset, hint.byteLength);
 }

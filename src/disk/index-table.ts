@@ -1,5 +1,6 @@
 import type { KeyHash } from './key-hash.js';
 import { type NamespaceParts, NamespaceTable } from './namespace-table.js';
+import { RecentChanges, type RecentChangesParts } from './recent-changes.js';
 import { bodyPlaces, type RecordHeader, recordTypes } from './record.js';
 
 export interface SegmentName {
@@ -46,6 +47,7 @@ export interface IndexParts {
   readonly live: readonly number[];
   readonly bodyFiles: ReadonlyMap<number, BodyFile>;
   readonly namespaces: NamespaceParts;
+  readonly recent: RecentChangesParts;
 }
 
 const none = 0xffffffff;
@@ -65,9 +67,9 @@ const useWord = 7;
  * Where every stored response is: an open-addressing hash table over slots in typed arrays, 60 bytes a slot and 8 to 16
  * of table, so that a million of them are nothing to the garbage collector. Variants of a key are chained.
  *
- * It is a function of the log: records applied in log order give the same index whether they are applied as they are
- * acknowledged or read back at opening, also when the oldest segments are gone by then. So `apply` decides nothing:
- * compare-and-set comes before a record is written, and what loses is never in the log.
+ * It is a function of the logs, those of several writers too: the same records give the same index whether they are applied as they are
+ * acknowledged, as another writer's log is followed, or read back at opening, also when the oldest segments are gone by then. What
+ * one writer decided on without knowing of another's record, the sequences decide (`FORMAT.md`).
  */
 export class DiskIndex {
   #table: Uint32Array<ArrayBuffer>;
@@ -84,6 +86,7 @@ export class DiskIndex {
   readonly #live: number[] = [];
   readonly #bodyFiles = new Map<number, BodyFile>();
   readonly #namespaces: NamespaceTable;
+  readonly recent: RecentChanges;
   #freed: BodyFile[] = [];
 
   /** Of `parts` that came from another thread, or empty with room for so many responses. */
@@ -94,6 +97,7 @@ export class DiskIndex {
     this.#sequence = parts?.sequence ?? new Float64Array(room);
     this.#columns = parts?.columns ?? new Uint32Array(words * room);
     this.#namespaces = new NamespaceTable(parts?.namespaces);
+    this.recent = new RecentChanges(parts?.recent);
     if (parts === undefined) return;
     this.#used = parts.used;
     this.#count = parts.count;
@@ -119,6 +123,7 @@ export class DiskIndex {
       live: this.#live,
       bodyFiles: this.#bodyFiles,
       namespaces: this.#namespaces.toParts(),
+      recent: this.recent.toParts(),
     };
   }
 
@@ -212,6 +217,12 @@ export class DiskIndex {
     return this.#bodyFiles.values();
   }
 
+  /** Whether a response is there, under whatever head by now. */
+  isKnown(hash: KeyHash, sequence: number): boolean {
+    const current = this.recent.currentOf(sequence);
+    return current !== undefined && this.slotOf(hash, current) >= 0;
+  }
+
   /** The slot of one stored response, or -1. */
   slotOf(hash: KeyHash, sequence: number): number {
     for (let slot = this.find(hash); slot >= 0; slot = this.nextOf(slot)) {
@@ -246,7 +257,11 @@ export class DiskIndex {
       if (this.#sequence[at] === 0) continue;
       const id = this.#namespaceIdOf(at);
       if (this.#isFlushed(at)) this.#remove(at);
-      else if (!this.#namespaces.isGood(id)) this.#enterAnew(at, id);
+      else if (!this.#namespaces.isGood(id)) {
+        const flushedAt = this.#namespaces.flushedAtOf(id);
+        if (this.recent.isOlder(this.#sequence[at] ?? 0, flushedAt)) this.#removeFor(at, flushedAt);
+        else this.#enterAnew(at, id);
+      }
     }
     return this.#namespaces.flushedCount > 0 && end < this.#used ? end : -1;
   }
@@ -258,47 +273,27 @@ export class DiskIndex {
     return freed;
   }
 
-  /** Takes in the next record of the log. */
+  /** Takes in a record. `place` in the answer is `undefined` when something newer has overtaken it. */
   apply(header: RecordHeader, segment: number, offset: number): Applied {
-    if (header.sequence > this.#lastSequence) this.#lastSequence = header.sequence;
+    const isNewest = header.sequence > this.#lastSequence;
+    if (isNewest) this.#lastSequence = header.sequence;
     switch (header.type) {
       case recordTypes.stored: {
-        const removed = header.replaces > 0 ? this.#removeOne(header.hash, header.replaces) : 0;
-        return { place: this.#insert(header, segment, offset), removed };
-      }
-      case recordTypes.freshened: {
-        const old = this.slotOf(header.hash, header.replaces);
-        if (old >= 0) {
-          // The file goes over to the new head.
-          if (header.place === bodyPlaces.file) this.#bodyFiles.delete(old);
-          this.#remove(old);
+        const removed = header.replaces > 0 ? this.#takeAway(header) : 0;
+        const place = this.#insertUnlessOvertaken(header, segment, offset);
+        if (place === undefined && header.place === bodyPlaces.file && !this.#hasNewerHead(header.sequence)) {
+          this.#freed.push(fileOf(header));
         }
-        const place = this.#hasBody(header) ? this.#insert(header, segment, offset) : undefined;
-        return { place, removed: old < 0 ? 0 : 1 };
+        return { place, removed };
       }
+      case recordTypes.freshened:
+        return this.#freshen(header, segment, offset);
       case recordTypes.removed:
-        return { place: undefined, removed: this.#removeOne(header.hash, header.replaces) };
-      case recordTypes.keyInvalidated: {
-        let removed = 0;
-        for (let slot = this.#first(header.hash); slot >= 0; slot = this.#first(header.hash)) {
-          if (!this.#isFlushed(slot)) removed += 1;
-          this.#remove(slot);
-        }
-        return { place: undefined, removed };
-      }
-      case recordTypes.cleared: {
-        const removed = this.count;
-        for (const file of this.#bodyFiles.values()) this.#freed.push(file);
-        this.#bodyFiles.clear();
-        this.#table.fill(0);
-        this.#sequence.fill(0);
-        this.#live.fill(0);
-        this.#used = 0;
-        this.#count = 0;
-        this.#free = none;
-        this.#namespaces.clear();
-        return { place: undefined, removed };
-      }
+        return { place: undefined, removed: this.#takeAway(header) };
+      case recordTypes.keyInvalidated:
+        return { place: undefined, removed: this.#invalidateKey(header) };
+      case recordTypes.cleared:
+        return { place: undefined, removed: isNewest ? this.#clear(header) : this.#clearOlder(header) };
       case recordTypes.namespaceFlushed:
         return { place: undefined, removed: this.flushNamespace(header.namespaceHash, header.sequence) };
       default:
@@ -325,11 +320,103 @@ export class DiskIndex {
     return header.place !== bodyPlaces.log || this.#ordinals.has(`${header.bodyWriter}-${header.bodyNumber}`);
   }
 
-  #removeOne(hash: KeyHash, sequence: number): number {
-    const slot = this.slotOf(hash, sequence);
+  /** Removes what a record names, under whatever head it is known by now. */
+  #takeAway({ hash, replaces, sequence }: RecordHeader): number {
+    const current = this.recent.currentOf(replaces);
+    if (current === undefined) return 0;
+    this.recent.noteGone(current, sequence);
+    const slot = this.slotOf(hash, current);
     if (slot < 0) return 0;
     this.#remove(slot);
     return 1;
+  }
+
+  #freshen(header: RecordHeader, segment: number, offset: number): Applied {
+    const { hash, sequence, replaces } = header;
+    const current = this.recent.currentOf(replaces);
+    const isCovered = (at: number): boolean =>
+      this.recent.isCovered(hash, at) || this.#namespaces.wasFlushed(header.namespaceHash, at);
+    if (current === undefined || isCovered(current)) {
+      // By somebody who did not know of this record.
+      this.recent.noteGone(sequence, sequence);
+      return { place: undefined, removed: 0 };
+    }
+    if (current > sequence) {
+      this.recent.noteOvertaken(sequence, current);
+      return { place: undefined, removed: 0 };
+    }
+    this.recent.noteSuccessor(current, sequence, sequence);
+    const old = this.slotOf(hash, current);
+    if (old >= 0) {
+      // The file goes over to the new head.
+      if (header.place === bodyPlaces.file) this.#bodyFiles.delete(old);
+      this.#remove(old);
+    }
+    const place = this.#hasBody(header) ? this.#insertUnlessOvertaken(header, segment, offset) : undefined;
+    return { place, removed: old < 0 ? 0 : 1 };
+  }
+
+  #invalidateKey({ hash, sequence, replaces }: RecordHeader): number {
+    const before = replaces > 0 ? replaces : sequence;
+    this.recent.noteInvalidated(hash, before, sequence);
+    const covered: number[] = [];
+    let removed = 0;
+    for (let slot = this.#first(hash); slot >= 0; slot = this.#next(slot)) {
+      if (!this.recent.isOlder(this.#sequence[slot] ?? 0, before)) continue;
+      covered.push(slot);
+      if (!this.#isFlushed(slot)) removed += 1;
+    }
+    for (const slot of covered) this.#removeFor(slot, sequence);
+    return removed;
+  }
+
+  #clear({ sequence, replaces }: RecordHeader): number {
+    if (replaces > 0) return this.#clearOlder({ sequence, replaces });
+    this.recent.noteCleared(sequence);
+    const removed = this.count;
+    for (const file of this.#bodyFiles.values()) this.#freed.push(file);
+    this.#bodyFiles.clear();
+    this.#table.fill(0);
+    this.#sequence.fill(0);
+    this.#live.fill(0);
+    this.#used = 0;
+    this.#count = 0;
+    this.#free = none;
+    this.#namespaces.clear();
+    return removed;
+  }
+
+  /** Something newer is there already. */
+  #clearOlder({ sequence, replaces }: Pick<RecordHeader, 'sequence' | 'replaces'>): number {
+    const before = replaces > 0 ? replaces : sequence;
+    this.recent.noteCleared(before);
+    let removed = 0;
+    for (let slot = 0; slot < this.#used; slot += 1) {
+      const stored = this.#sequence[slot] ?? 0;
+      if (stored === 0 || !this.recent.isOlder(stored, before)) continue;
+      if (!this.#isFlushed(slot)) removed += 1;
+      this.#removeFor(slot, sequence);
+    }
+    return removed;
+  }
+
+  /** Removes a response on account of a record: a new head for it that comes later comes too late. */
+  #removeFor(slot: number, by: number): void {
+    this.recent.noteGone(this.#sequence[slot] ?? 0, by);
+    this.#remove(slot);
+  }
+
+  #insertUnlessOvertaken(header: RecordHeader, segment: number, offset: number): LogPlace | undefined {
+    const { hash, sequence } = header;
+    if (!this.recent.isCovered(hash, sequence) && this.recent.currentOf(sequence) === sequence) {
+      return this.#insert(header, segment, offset);
+    }
+    return undefined;
+  }
+
+  #hasNewerHead(sequence: number): boolean {
+    const current = this.recent.currentOf(sequence);
+    return current !== undefined && current > sequence;
   }
 
   #insert(header: RecordHeader, segment: number, offset: number): LogPlace | undefined {

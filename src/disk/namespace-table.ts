@@ -84,6 +84,16 @@ export class NamespaceTable {
     this.#freeIds.push(id);
   }
 
+  /** Whether a flush that is remembered covers what was stored then. */
+  wasFlushed(hash: NamespaceHash, sequence: number): boolean {
+    return this.#flushes.size > 0 && sequence < (this.#flushes.get(hash) ?? 0);
+  }
+
+  /** The sequence of the flush by which an id was given up; 0 while it is good. */
+  flushedAtOf(id: number): number {
+    return this.#flushedAt[id] ?? 0;
+  }
+
   /** Whether a slot that carries an id was flushed. */
   isFlushed(id: number, sequence: number): boolean {
     return sequence < (this.#flushedAt[id] ?? 0);

@@ -5,6 +5,8 @@ import type { BodyFile, IndexParts, SegmentName } from '../disk/index-table.js';
 export interface WriterSession {
   readonly directory: string;
   readonly writer: number;
+  /** Which numbers its records have: see `nextSequenceOf`. */
+  readonly lane: number;
   /**
    * The last segment with a record that was acknowledged, and where the last one ends. What a lost worker left beyond it
    * was never acknowledged and must not come to light at the next opening.
@@ -75,6 +77,7 @@ export type OpenAnswer =
   | {
       readonly outcome: 'opened';
       readonly writer: number;
+      readonly lane: number;
       readonly index: IndexParts;
       /** Oldest first. */
       readonly segments: readonly SegmentInfo[];

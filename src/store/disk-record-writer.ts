@@ -12,6 +12,7 @@ import {
   recordTypes,
   writeHeader,
 } from '../disk/record.js';
+import { nextSequenceOf } from '../disk/sequences.js';
 import type { StoredHead } from '../http/message.js';
 import type { RecordResult, WriteQueue } from '../protocol/write-queue.js';
 import { hostOfUrl, tagBitsOf } from './disk-select.js';
@@ -33,8 +34,6 @@ export interface NewRecord {
 }
 
 const maxHeadBytes = 512 * 1024;
-/** Steps of a sequence number in a millisecond: numbers go on from those of an earlier run. */
-const sequencesPerMs = 2048;
 
 /** Puts records together, in the slabs that they are written from. Heads are packed by the worker: here they get room for the longest they can be. */
 export class RecordWriter {
@@ -63,6 +62,11 @@ export class RecordWriter {
   /** Whether something that was queued already removes this or takes its place. */
   isLeaving(sequence: number): boolean {
     return sequence < this.#clearedSequence || this.#leaving.has(sequence);
+  }
+
+  /** Another process's record was seen: whatever comes now is newer. */
+  observe(sequence: number): void {
+    this.#lastSequence = Math.max(this.#lastSequence, sequence);
   }
 
   /** Appends a record without a head. `leaving`: what it removes besides what its header says. */
@@ -175,7 +179,7 @@ export class RecordWriter {
   }
 
   #nextSequence(): number {
-    this.#lastSequence = Math.max(this.#lastSequence + 1, Math.floor(this.#nowMs() * sequencesPerMs));
+    this.#lastSequence = nextSequenceOf(this.#queue.session.lane, this.#lastSequence, this.#nowMs());
     return this.#lastSequence;
   }
 }

@@ -104,6 +104,7 @@ export class DiskStore implements ResponseStore, WriterHost {
       session: {
         directory: settings.directory,
         writer: opened.writer,
+        lane: opened.lane,
         last: { number: 0, usedBytes: 0 },
         segmentBytes: settings.segmentBytes,
       },
@@ -364,7 +365,7 @@ export class DiskStore implements ResponseStore, WriterHost {
     this.#space.settle(segment, ordinal, header.recordBytes);
     // What is freshened may have been evicted along with its file while the new head was on its way.
     const isHeadOnly = header.type === recordTypes.freshened && header.place === bodyPlaces.file;
-    if (isHeadOnly && this.#index.slotOf(header.hash, header.replaces) < 0) return { place: undefined, removed: 0 };
+    if (isHeadOnly && !this.#index.isKnown(header.hash, header.replaces)) return { place: undefined, removed: 0 };
     const applied = this.#index.apply(header, ordinal, offset);
     this.#freeFiles();
     return applied;
