@@ -90,6 +90,7 @@ export class RecentChanges {
 
   /** What has become of a response: the same sequence, that of its newest head, or `undefined` if it was taken away. */
   currentOf(sequence: number): number | undefined {
+    if (this.#young.successors.size === 0 && this.#old.successors.size === 0) return sequence;
     let current = sequence;
     for (;;) {
       const next = this.#young.successors.get(current) ?? this.#old.successors.get(current);
