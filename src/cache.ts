@@ -1,6 +1,7 @@
 import { Engine } from './engine/engine.js';
 import type { CacheResponse, Forward, Presented } from './engine/messages.js';
 import { CacheError } from './errors.js';
+import { Namespaces } from './namespaces.js';
 import {
   type CompleteCacheOptions,
   type CompleteRequestOptions,
@@ -11,7 +12,9 @@ import {
   type RequestOptions,
   requestDefaults,
 } from './options.js';
-import type { ResponseStore, Selector, StoredResponse, StoreStats } from './store/contract.js';
+import { type CacheSelector, type CacheTarget, guardedSelectorOf, storeSelectorOf } from './selectors.js';
+import type { Presence, ResponseStore, Selector, StoredResponse, StoreStats } from './store/contract.js';
+import { createMatcher } from './store/select.js';
 
 /** What was said of a request: options, or `false` for no caching at all. */
 export type CacheChoice = false | RequestOptions | undefined;
@@ -26,6 +29,8 @@ export class Cache implements AsyncDisposable {
   readonly #rules: readonly OptionRule[];
   /** Options objects are few and used again and again: each is laid over the defaults once. */
   readonly #completed = new WeakMap<RequestOptions, CompleteRequestOptions>();
+  readonly #namespaces: Namespaces;
+  readonly #nowMs: () => number;
   #closing: Promise<void> | undefined;
 
   /** Use `openCache`. */
@@ -37,6 +42,8 @@ export class Cache implements AsyncDisposable {
     const names = Object.keys(requestDefaults) as (keyof RequestOptions)[];
     const entries = names.map((name) => [name, options[name]]);
     this.#base = Object.freeze({ ...requestDefaults, ...Object.fromEntries(entries) });
+    this.#nowMs = options.nowMs;
+    this.#namespaces = new Namespaces(store, options.maxNamespaces);
   }
 
   /**
@@ -68,19 +75,46 @@ export class Cache implements AsyncDisposable {
     return presented.hasBody && this.#engine.isBodyInKey(presented, this.#optionsFor(presented, choice));
   }
 
-  /** Makes what the selector covers unusable, durably. Resolves to how many stored responses that were. */
-  invalidate(selector: Selector): Promise<number> {
-    return this.#store.invalidate(selector);
+  /**
+   * Makes what the selector covers unusable, durably, in memory and on disk. With `soft` it is marked stale instead: its next use validates
+   * it, and it may still stand in as a stale response may. Resolves to how many stored responses that were. Answers that were asked for
+   * before, and are covered, are not stored. Rejects with `ERR_CACHE_OPTIONS` for what is no selector, or with what a `where` threw.
+   */
+  async invalidate(selector: CacheSelector, options: { readonly soft?: boolean } = {}): Promise<number> {
+    const failures: unknown[] = [];
+    const covered = guardedSelectorOf(this.#storeSelectorOf(selector), failures);
+    const softMs = isSoft(options) ? this.#nowMs() : undefined;
+    const how = softMs === undefined ? {} : { softMs };
+    const entries = await this.#engine.invalidate(covered, createMatcher(covered), how);
+    if (failures.length > 0) throw failures[0];
+    if ('namespace' in covered && softMs === undefined) this.#namespaces.release(covered.namespace);
+    return entries;
+  }
+
+  /** Removes what is stored under one URL (every variant of what `GET` finds) or one key. Resolves to whether there was something. */
+  async delete(target: string | CacheTarget): Promise<boolean> {
+    return (await this.invalidate(targetOf(target))) > 0;
+  }
+
+  /**
+   * Whether something is stored under one URL or one key, told at once and without the disk. `present`: a lookup finds it, unless it turns
+   * out to be damaged; whether it is fresh, or answers a request with other fields, is not said. `absent`: a lookup finds nothing. `maybe`: it
+   * is being stored, or the store cannot tell.
+   */
+  has(target: string | CacheTarget): Presence {
+    const selector = this.#storeSelectorOf(targetOf(target));
+    return 'key' in selector ? this.#engine.has(selector.key) : 'maybe';
   }
 
   /** What is stored, in no particular order. */
-  entries(selector?: Selector): AsyncIterable<StoredResponse> {
-    return this.#store.entries(selector);
+  entries(selector?: CacheSelector): AsyncIterable<StoredResponse> {
+    return this.#store.entries(selector && this.#storeSelectorOf(selector));
   }
 
   /** Removes everything. */
-  clear(): Promise<void> {
-    return this.#store.clear();
+  async clear(): Promise<void> {
+    await this.#engine.clear();
+    this.#namespaces.releaseAll();
   }
 
   stats(): Promise<StoreStats> {
@@ -108,9 +142,23 @@ export class Cache implements AsyncDisposable {
     await this.#store.close();
   }
 
-  #optionsFor(presented: Presented, choice: CacheChoice): CompleteRequestOptions {
+  #optionsFor({ request }: Presented, choice: CacheChoice): CompleteRequestOptions {
+    const options = this.#optionsOf(request.url, choice);
+    if (options.namespace !== '' && options.mode !== 'no-store') this.#namespaces.admit(options.namespace);
+    return options;
+  }
+
+  #storeSelectorOf(selector: CacheSelector): Selector {
+    return storeSelectorOf(selector, (url, namespace) => {
+      const { href } = new URL(url);
+      const options = this.#optionsOf(href, namespace === undefined ? undefined : { namespace });
+      return this.#engine.keyOf({ request: { method: 'GET', url: href, fields: [] }, hasBody: false }, options);
+    });
+  }
+
+  #optionsOf(url: string, choice: CacheChoice): CompleteRequestOptions {
     if (choice === false) return leftAlone;
-    const rule = this.#rules.length === 0 ? undefined : this.#ruleFor(presented.request.url);
+    const rule = this.#rules.length === 0 ? undefined : this.#ruleFor(url);
     if (rule?.cache === false) return this.#complete(noStore);
     if (choice === undefined && rule === undefined) return this.#base;
     if (rule !== undefined && choice !== undefined) {
@@ -135,6 +183,21 @@ export class Cache implements AsyncDisposable {
       typeof match === 'string' ? hostOf(url) === match : url.search(match) !== -1,
     );
   }
+}
+
+function targetOf(target: string | CacheTarget): CacheTarget {
+  return typeof target === 'string' ? { url: target } : target;
+}
+
+function isSoft(options: unknown): boolean {
+  const isKnown =
+    typeof options === 'object' && options !== null && Object.keys(options).every((name) => name === 'soft');
+  const soft: unknown = isKnown && 'soft' in options ? options.soft : false;
+  if (isKnown && (soft === undefined || typeof soft === 'boolean')) return soft === true;
+  throw new CacheError(
+    'ERR_CACHE_OPTIONS',
+    'invalidate() takes { soft: true } or { soft: false } besides the selector.',
+  );
 }
 
 const noStore: RequestOptions = Object.freeze({ mode: 'no-store' });

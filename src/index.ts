@@ -7,6 +7,7 @@ export { CacheError, type CacheErrorCode, isCacheError } from './errors.js';
 export type { FieldLines, RequestHead, ResponseHead, StoredHead } from './http/message.js';
 export { openCache } from './open-cache.js';
 export type { CacheOptions, OptionRule, RequestOptions } from './options.js';
+export type { CacheSelector, CacheTarget, SelectableResponse } from './selectors.js';
 export type { CacheMode, ForwardReason } from './semantics/decisions.js';
 export type {
   Candidate,

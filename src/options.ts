@@ -1,6 +1,7 @@
 import { CacheError } from './errors.js';
 import type { RequestHead, ResponseHead } from './http/message.js';
 import { plainCopyOf } from './http/plain-value.js';
+import { dependencyMark } from './http/tags.js';
 import type { CacheMode } from './semantics/decisions.js';
 import type { ResponseStore } from './store/contract.js';
 
@@ -79,6 +80,11 @@ export interface RequestOptions {
    */
   readonly tags?: readonly string[];
   /**
+   * Names of what the response was made from: `invalidate({ dependency })` covers what depends on it. They never meet the tags.
+   * @default []
+   */
+  readonly dependsOn?: readonly string[];
+  /**
    * Who is evicted last: higher stays longer, -128 to 127.
    * @default 0
    */
@@ -150,6 +156,12 @@ export interface CacheOptions extends RequestOptions {
    */
   readonly maxVariants?: number;
   /**
+   * How many namespaces there may be besides the empty one; a request in one more fails. A namespace counts from its first use until it is
+   * flushed, and after a restart if it holds something.
+   * @default 256
+   */
+  readonly maxNamespaces?: number;
+  /**
    * An abandoned download is finished in the background if at most this many bytes are missing; otherwise nothing is kept.
    * @default 65536
    */
@@ -200,6 +212,7 @@ export const requestDefaults: CompleteRequestOptions = Object.freeze({
   collapse: true,
   metadata: undefined,
   tags: Object.freeze([]),
+  dependsOn: Object.freeze([]),
   priority: 0,
 });
 
@@ -218,6 +231,7 @@ export const cacheDefaults: Required<WithoutStore> = Object.freeze({
   maxHeuristicMs: 24 * 3600 * 1000,
   cacheControlTargets: Object.freeze([]),
   maxVariants: 16,
+  maxNamespaces: 256,
   finishAbandonedBytes: 64 * 1024,
   cacheStatus: 'offloop',
   rules: Object.freeze([]),
@@ -284,7 +298,11 @@ const requestChecks: Readonly<Record<keyof RequestOptions, Check>> = {
     allowed: 'made of text, numbers, booleans, null, Dates, bytes, lists and plain objects, 16 KiB at the most',
     test: (value) => plainCopyOf(value, maxMetadataBytes).kind === 'plain',
   },
-  tags: strings,
+  tags: {
+    allowed: 'a list of strings, none of which begins with NUL',
+    test: (value) => isStrings(value) && Array.isArray(value) && !value.some((tag) => tag.startsWith(dependencyMark)),
+  },
+  dependsOn: strings,
   priority: {
     allowed: 'an integer from -128 to 127',
     test: (value) => Number.isInteger(value) && isNumberFrom(-128, 127)(value),
@@ -314,6 +332,10 @@ const cacheChecks: Readonly<Record<keyof CacheOptions, Check>> = {
   maxVariants: {
     allowed: 'an integer from 1 to 1000',
     test: (value) => Number.isInteger(value) && isNumberFrom(1, 1000)(value),
+  },
+  maxNamespaces: {
+    allowed: 'an integer from 0 to 10000',
+    test: (value) => Number.isInteger(value) && isNumberFrom(0, 10_000)(value),
   },
   finishAbandonedBytes: bytes,
   cacheStatus: {

@@ -1,14 +1,16 @@
+import { publish } from '../diagnostics.js';
 import { fieldValueOf } from '../http/fields.js';
 import { cacheKeyOf } from '../http/key.js';
 import type { FieldLines } from '../http/message.js';
 import type { CompleteCacheOptions, CompleteRequestOptions } from '../options.js';
 import type { Rules } from '../semantics/decisions.js';
-import type { ResponseStore } from '../store/contract.js';
+import type { Candidate, InvalidateOptions, Presence, ResponseStore, Selector } from '../store/contract.js';
 import { Background } from './background.js';
 import { Exchange } from './exchange.js';
 import { Flights } from './flight.js';
 import { GuardedStore } from './guarded-store.js';
 import { Inquiry } from './inquiry.js';
+import { Invalidations } from './invalidations.js';
 import type { CacheResponse, Forward, Presented } from './messages.js';
 import { Recordings } from './recordings.js';
 
@@ -19,6 +21,7 @@ export interface EngineParts {
   readonly flights: Flights;
   readonly recordings: Recordings;
   readonly background: Background;
+  readonly invalidations: Invalidations;
   readonly statusName: string | false;
   nowMs(): number;
   rulesOf(options: CompleteRequestOptions): Rules;
@@ -33,12 +36,16 @@ export class Engine implements EngineParts {
   readonly flights = new Flights();
   readonly recordings = new Recordings();
   readonly background = new Background();
+  readonly invalidations = new Invalidations();
   readonly statusName: string | false;
   readonly nowMs: () => number;
   /** Rules are pure functions of the options, and options are few: one object per set of them. */
   readonly #rules = new WeakMap<CompleteRequestOptions, Rules>();
 
+  readonly #store: ResponseStore;
+
   constructor(store: ResponseStore, options: CompleteCacheOptions) {
+    this.#store = store;
     this.store = new GuardedStore(store);
     this.options = options;
     this.statusName = options.cacheStatus;
@@ -58,6 +65,30 @@ export class Engine implements EngineParts {
   /** Answers in place of an origin that did not; `undefined` if nothing may. */
   standIn(presented: Presented, options: CompleteRequestOptions): Promise<CacheResponse | undefined> {
     return new Exchange(new Inquiry(this, presented, neverForward, options)).standIn();
+  }
+
+  /** Makes what a selector covers unusable, and what was asked for before with it. Rejects only with what the store rejects with. */
+  async invalidate(
+    selector: Selector,
+    covers: (candidate: Candidate) => boolean,
+    options: InvalidateOptions,
+  ): Promise<number> {
+    this.invalidations.note(covers);
+    this.flights.forget('key' in selector ? selector.key : undefined);
+    const entries = await this.#store.invalidate(selector, options);
+    if (entries > 0) publish('invalidate', { entries });
+    return entries;
+  }
+
+  async clear(): Promise<void> {
+    this.invalidations.note(() => true);
+    this.flights.forget(undefined);
+    await this.#store.clear();
+  }
+
+  has(key: string): Presence {
+    const presence = this.#store.has?.(key) ?? 'maybe';
+    return presence === 'absent' && this.recordings.has(key) ? 'maybe' : presence;
   }
 
   /** Waits for everything that is still being stored or validated in the background. */

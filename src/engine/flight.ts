@@ -42,6 +42,12 @@ export class Flights {
     return flight;
   }
 
+  /** What is under way is not for those who come from now on. Without a key: whatever it is. */
+  forget(key: string | undefined): void {
+    if (key === undefined) this.#byKey.clear();
+    else this.#byKey.delete(key);
+  }
+
   /** Ends a flight: from now on, nobody joins it. */
   end(key: string, flight: Flight, outcome: FlightOutcome): void {
     if (this.#byKey.get(key) === flight) this.#byKey.delete(key);

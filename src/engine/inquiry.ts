@@ -7,6 +7,8 @@ import type { Forward, OriginResponse, Presented } from './messages.js';
 /** An origin's answer with the times that RFC 9111 §4.2.3 asks for. */
 export interface Received extends OriginExchange {
   readonly origin: OriginResponse;
+  /** How many invalidations there had been when it was asked for. */
+  readonly invalidations: number;
 }
 
 /** One presented request, and what follows from it and its options alone. */
@@ -44,8 +46,9 @@ export class Inquiry {
     // Without a hook the client's own request goes out in the turn in which it was made.
     if (beforeForward !== undefined) await beforeForward(this.request);
     const requestTimeMs = this.engine.nowMs();
+    const { count: invalidations } = this.engine.invalidations;
     const origin = await this.forward(fields, kind);
-    return { origin, response: origin.head, requestTimeMs, responseTimeMs: this.engine.nowMs() };
+    return { origin, response: origin.head, requestTimeMs, responseTimeMs: this.engine.nowMs(), invalidations };
   }
 }
 

@@ -19,6 +19,10 @@ export class Recordings {
     if (ofKey?.size === 0) this.#byKey.delete(key);
   }
 
+  has(key: string): boolean {
+    return this.#byKey.has(key);
+  }
+
   /**
    * Waits for what has its whole body and is being committed: whoever has read it may ask for it again at once, and finds it stored.
    * Not for long: a disk that is slower than this must not be slower than the origin. `undefined`: nothing to wait for.

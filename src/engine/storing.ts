@@ -1,6 +1,7 @@
 import { publish } from '../diagnostics.js';
 import { fieldValueOf, hasField } from '../http/fields.js';
 import type { StoredHead } from '../http/message.js';
+import { joinTags } from '../http/tags.js';
 import { decideInvalidation } from '../semantics/decide-invalidation.js';
 import { decideStorage } from '../semantics/decide-storage.js';
 import type { StorageDecision } from '../semantics/decisions.js';
@@ -20,8 +21,17 @@ export function storageOf(inquiry: Inquiry, received: Received): Storage {
   const decision = decideFor(inquiry, received);
   const refusal = decision?.action === 'pass-through' ? decision.reason : userRefusal(inquiry, received);
   if (decision?.action !== 'store' || refusal !== undefined) return { action: 'pass-through', reason: refusal };
+  if (isOutdated(inquiry, received, decision.head)) return { action: 'pass-through', reason: 'superseded' };
   const { metadata } = inquiry.options;
   return metadata === undefined ? decision : { ...decision, head: { ...decision.head, metadata } };
+}
+
+/** It was asked for before an invalidation that covers it. */
+function isOutdated(inquiry: Inquiry, received: Received, head: StoredHead): boolean {
+  const { engine, options } = inquiry;
+  if (received.invalidations === engine.invalidations.count) return false;
+  const candidate = { key: keyFor(inquiry, head), head, tags: joinTags(options.tags, options.dependsOn) };
+  return engine.invalidations.covered(candidate, received.invalidations);
 }
 
 /** The answer to a POST may be what GET would find (RFC 9110 §9.3.3), whether answers to POST are stored or not. */
@@ -62,7 +72,7 @@ export function record(
   const writer = engine.store.create(key, head, {
     replaces: replaced.flatMap((index) => stored[index]?.ref ?? []),
     expiresMs: useUntilMs,
-    tags: options.tags,
+    tags: joinTags(options.tags, options.dependsOn),
     priority: options.priority,
     ...(expectedBytes !== undefined && { expectedBytes }),
   });

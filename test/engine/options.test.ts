@@ -39,7 +39,8 @@ const table: Readonly<Record<string, { good: readonly unknown[]; bad: readonly u
     bad: [Symbol('s'), new Map(), { a: run }, [new Error('e')]],
     allowed: '16 KiB at the most',
   },
-  tags: { good: [[], ['a', 'b']], bad: ['a', [1], null], allowed: 'a list of strings' },
+  tags: { good: [[], ['a', 'b']], bad: ['a', [1], ['\0a'], null], allowed: 'a list of strings' },
+  dependsOn: { good: [[], ['a', 'b']], bad: ['a', [1], null], allowed: 'a list of strings' },
   priority: { good: [-128, 0, 127], bad: [-129, 128, 0.5, NaN, '1', null], allowed: 'from -128 to 127' },
   maxBytes: { good: [0, 1e9], bad: [-1, NaN, Infinity, '1', null], allowed: 'a number of bytes' },
   maxEntryBytes: { good: [0, 1e9], bad: [-1, NaN, '1', null], allowed: 'a number of bytes' },
@@ -51,6 +52,7 @@ const table: Readonly<Record<string, { good: readonly unknown[]; bad: readonly u
   maxHeuristicMs: { good: [0, 1], bad: [-1, NaN, '1', null], allowed: 'milliseconds' },
   cacheControlTargets: { good: [[], ['CDN-Cache-Control']], bad: ['x', [1], null], allowed: 'a list of strings' },
   maxVariants: { good: [1, 1000], bad: [0, 1001, 1.5, NaN, '1', null], allowed: 'from 1 to 1000' },
+  maxNamespaces: { good: [0, 10_000], bad: [-1, 10_001, 1.5, NaN, '1', null], allowed: 'from 0 to 10000' },
   finishAbandonedBytes: { good: [0, 1e6], bad: [-1, NaN, '1', null], allowed: 'a number of bytes' },
   cacheStatus: { good: [false, 'offloop', 'a.b-c_1'], bad: [true, '', '1a', 'a b', 'ü', null], allowed: 'or false' },
   rules: {
