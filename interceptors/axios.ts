@@ -14,16 +14,17 @@ import {
   type RequestOptions,
 } from '../src/index.js';
 import { answerOrdinary, type ImpliedFields, impliedNames, isOrdinary } from './axios-ordinary.js';
+import type { RequiredAxiosInstance } from './axios-required.cjs';
 import { gateAgent } from './gate.js';
 import { fieldOf } from './origin.js';
 
 declare module 'axios' {
-  // The parameters must be spelled as axios spells them.
-  interface AxiosRequestConfig<D, P> {
+  // Without type parameters: axios's versions have different ones, all with defaults, and only such a declaration merges with each.
+  interface AxiosRequestConfig {
     /** What the cache is to do with this request: options, or `false` to leave it alone. */
     cache?: CacheChoice;
   }
-  interface AxiosResponse<T, D, H, P> {
+  interface AxiosResponse {
     /** A stored response answered, fresh, stale or validated. */
     cached?: boolean;
     /** What the cache had to do with it; absent if nothing. */
@@ -38,6 +39,8 @@ interface Attachment {
   readonly interceptor: number;
 }
 
+type ByEitherName<Part extends keyof AxiosInstance> = Pick<AxiosInstance, Part> | Pick<RequiredAxiosInstance, Part>;
+
 const attachments = new WeakMap<object, Attachment>();
 
 /**
@@ -47,7 +50,7 @@ const attachments = new WeakMap<object, Attachment>();
  * Responses carry `cached`, `cacheInfo` and a `Cache-Status` field. Throws `ERR_CACHE_ATTACHED` if the instance has a cache already and
  * `ERR_CACHE_OPTIONS` for wrong options; a request with wrong options fails with the same. Take it off again with `uncacheAxios`.
  */
-export function cacheAxios<Instance extends Pick<AxiosInstance, 'interceptors' | 'getUri'>>(
+export function cacheAxios<Instance extends ByEitherName<'interceptors' | 'getUri'>>(
   instance: Instance,
   cache: Cache,
   defaults: RequestOptions = {},
@@ -82,7 +85,7 @@ export function cacheAxios<Instance extends Pick<AxiosInstance, 'interceptors' |
 }
 
 /** Takes the cache off an axios instance. `false` if there was none. */
-export function uncacheAxios(instance: Pick<AxiosInstance, 'interceptors'>): boolean {
+export function uncacheAxios(instance: ByEitherName<'interceptors'>): boolean {
   const attachment = attachments.get(instance);
   if (attachment === undefined) return false;
   instance.interceptors.request.eject(attachment.interceptor);

@@ -1,8 +1,9 @@
-// Runs test/clients against other versions of axios, got and Node than those installed, and prints a table.
+// Runs the tests that depend on axios, got or Node with other versions of them than those installed, and compiles a user's program.
 //   npm run build && node scripts/clients.mjs [--keep] [node=22,axios=1.7.9,got=15 …]
 // Versions come from the npm registry (Node too: the package "node"), into a temporary directory.
-import { execFile } from 'node:child_process';
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,14 +12,17 @@ import { parseArgs, promisify } from 'node:util';
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('..', import.meta.url));
 const { values, positionals } = parseArgs({ options: { keep: { type: 'boolean' } }, allowPositionals: true });
+/** The oldest and the newest of each, and what Node 20 may be combined with. The installed versions are `npm test`'s. */
 const defaults = [
-  'node=20.19,axios=1.7.9,got=14.0.0',
-  'node=20,axios=1.21.1,got=14',
-  'node=22,axios=1.7.9,got=15',
-  'node=24,axios=1.21.1,got=16',
-  'node=26,axios=1.21.1,got=16',
+  'node=20.19.0,axios=1.7.0,got=14.0.0',
+  'node=22,axios=1.8.4,got=15.0.0',
+  'node=24,axios=1.21.1,got=15.1.0',
+  'node=26,axios=1.21.1,got=16.1.0',
 ];
-const { dependencies, devDependencies, overrides } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
+const tests = ['test/clients', 'engine/http', 'store/disk-store'];
+const compile = ['--noEmit', '--strict', '--target', 'es2023', '--module', 'nodenext', '--types', 'node'];
+const consumed = { originRequests: 2, bodies: ['body', 'body', 'body', 'body'] };
+const { name, type, exports, dependencies, devDependencies, overrides } = await readManifest(root);
 
 let isGood = true;
 for (const wanted of positionals.length > 0 ? positionals : defaults) {
@@ -27,60 +31,71 @@ for (const wanted of positionals.length > 0 ? positionals : defaults) {
     const versions = Object.fromEntries(wanted.split(',').map((pair) => pair.split('=')));
     await install(directory, versions);
     console.log(`${wanted}: ${await describeInstalled(directory)}`);
-    for (const file of await testFiles()) isGood = (await runFile(directory, file)) && isGood;
+    await consume(directory);
+    isGood = (await runTests(directory)) && isGood;
   } catch (error) {
     isGood = false;
-    console.log(`${wanted}: ${error.stderr || error.message}`);
+    console.log(`FAIL ${wanted}: ${error.stdout || error.stderr || error.message}`);
   } finally {
-    if (!values.keep) await rm(directory, { recursive: true, force: true });
-    else console.log(`  left in ${directory}`);
+    if (values.keep) console.log(`left in ${directory}`);
+    else await rm(directory, { recursive: true, force: true });
   }
 }
 process.exitCode = isGood ? 0 : 1;
 
+async function readManifest(directory) {
+  return JSON.parse(await readFile(join(directory, 'package.json'), 'utf8'));
+}
+
+/** A copy of this package, with the same runtime dependencies and other clients. */
 async function install(directory, versions) {
-  const { uvu } = devDependencies;
-  const manifest = { private: true, type: 'module', dependencies: { ...dependencies, uvu, ...versions }, overrides };
+  const manifest = {
+    name,
+    type,
+    exports,
+    private: true,
+    dependencies: {
+      ...dependencies,
+      uvu: devDependencies.uvu,
+      '@types/node': devDependencies['@types/node'],
+      ...versions,
+    },
+    overrides,
+  };
   await writeFile(join(directory, 'package.json'), JSON.stringify(manifest));
   await run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: directory });
-  await cp(join(root, 'dist'), join(directory, 'dist'), { recursive: true });
+  await mkdir(join(directory, 'test'));
+  for (const path of ['dist', 'test/run.mjs', 'test/verdict.mjs', 'test/fixtures'])
+    await cp(join(root, path), join(directory, path), { recursive: true });
 }
 
 async function describeInstalled(directory) {
-  const names = ['axios', 'got'];
-  const versions = names.map(async (name) => {
-    const manifest = await readFile(join(directory, 'node_modules', name, 'package.json'), 'utf8');
-    return `${name} ${JSON.parse(manifest).version}`;
+  const clients = ['axios', 'got'].map(async (client) => {
+    const { version } = await readManifest(join(directory, 'node_modules', client));
+    return `${client} ${version}`;
   });
   const { stdout } = await run(nodeOf(directory), ['--version']);
-  return [`Node ${stdout.trim()}`, ...(await Promise.all(versions))].join(', ');
-}
-
-async function testFiles() {
-  const names = await readdir(join(root, 'dist/test/clients'));
-  return names.filter((name) => name.endsWith('.test.js')).sort();
+  return [`Node ${stdout.trim()}`, ...(await Promise.all(clients))].join(', ');
 }
 
 function nodeOf(directory) {
   return join(directory, 'node_modules/node/bin/node');
 }
 
-async function runFile(directory, file) {
-  const started = run(nodeOf(directory), [join('dist/test/clients', file)], {
-    cwd: directory,
-    timeout: 180_000,
-    maxBuffer: 64 * 1024 ** 2,
-  });
-  const { code, stdout, stderr } = await started.then(
-    (output) => ({ code: 0, ...output }),
-    (error) => error,
-  );
-  const count = (word) => new RegExp(`${word}:\\s+(\\d+)`).exec(stdout)?.[1];
-  const isGood = code === 0 && count('Passed') === count('Total') && count('Total') !== undefined;
-  console.log(`  ${isGood ? 'ok  ' : 'FAIL'} ${file}: ${count('Passed') ?? 0} of ${count('Total') ?? '?'}`);
-  if (!isGood) {
-    const failed = [...stdout.matchAll(/FAIL.*?"(.*)"/g)].map(([, name]) => `       ${name}`);
-    console.log((failed.length > 0 ? failed : [stderr.slice(-2000)]).join('\n'));
-  }
-  return isGood;
+/** A program that loads the package by `require()`, and two that are compiled against its declarations and the clients' own. */
+async function consume(directory) {
+  const fixtures = join(directory, 'test/fixtures/consumer');
+  const program = [join(fixtures, 'consumer.cjs'), join(directory, 'cache')];
+  const { stdout } = await run(nodeOf(directory), program, { cwd: directory });
+  if (stdout.trim() !== JSON.stringify(consumed)) throw new Error(`require() of the package: ${stdout}`);
+  await cp(join(fixtures, 'consumer.ts.txt'), join(directory, 'consumer.mts'));
+  await cp(join(fixtures, 'consumer.cts.txt'), join(directory, 'consumer.cts'));
+  const tsc = [join(root, 'node_modules/typescript/bin/tsc'), ...compile, 'consumer.mts', 'consumer.cts'];
+  await run(process.execPath, tsc, { cwd: directory });
+}
+
+async function runTests(directory) {
+  const runner = spawn(nodeOf(directory), ['test/run.mjs', ...tests], { cwd: directory, stdio: 'inherit' });
+  const [code] = await once(runner, 'exit');
+  return code === 0;
 }

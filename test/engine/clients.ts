@@ -75,11 +75,13 @@ export const gotClient: MakeClient = (cache, defaults) => {
         ...(timeoutMs !== undefined && { timeout: { request: timeoutMs } }),
         ...(agent !== undefined && { agent: { http: agent } }),
       });
+      // got 14 gives a Buffer, got 15 plain bytes.
+      const body = Buffer.from(response.body);
       return {
         status: response.statusCode,
         headers: response.headers,
-        body: response.body,
-        text: response.body.toString(),
+        body,
+        text: body.toString(),
         isFromCache: response.isFromCache ?? false,
         info: cacheInfoOf(response),
       };
