@@ -266,7 +266,7 @@ const timeouts: readonly AxiosRow[] = [
     name: 'a timeout during the body',
     answer: silent,
     except: onlyForwarded,
-    run: async ({ attach, url }) => failureOf((await attach(create())).get(url, { timeout: 30 })),
+    run: async ({ attach, url }) => failureOf((await attach(create())).get(url, { timeout: 400 })),
   },
   {
     name: 'a timeout that is long enough',

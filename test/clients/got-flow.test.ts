@@ -511,7 +511,7 @@ const time: readonly GotRow[] = [
     name: 'timeout.request during the body',
     answer: silent,
     except: onlyForwarded,
-    run: async ({ attach, url }) => failureOf((await attach(create()))(url, { timeout: { request: 40 } })),
+    run: async ({ attach, url }) => failureOf((await attach(create()))(url, { timeout: { request: 400 } })),
   },
   {
     name: 'every timeout, long enough',

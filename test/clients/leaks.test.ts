@@ -144,7 +144,7 @@ for (const kind of ['axios', 'got'] as const) {
     const program = fileURLToPath(new URL('./leaks-program.js', import.meta.url));
     const run = promisify(execFile);
     const { stdout } = await run(process.execPath, [program, kind, context.directory, context.url], {
-      timeout: 20_000,
+      timeout: 60_000,
     });
     assert.is(stdout, 'closed\n');
   });
