@@ -39,7 +39,7 @@ export function join({ engine, request, rules, key }: Inquiry, outcome: FlightOu
   if (outcome.kind !== 'running') return undefined;
   const { head, recording } = outcome;
   const decision = decideRequest(request, [head], rules, engine.nowMs());
-  if (decision.action !== 'reuse') return undefined;
+  if (decision.action !== 'reuse' || recording.isDeclined) return undefined;
   publish('collapse', { request, key });
   const { ageSeconds, ttlSeconds } = decision;
   return { head, recording, info: { status: 'collapsed', stored: true, key, ageSeconds, ttlSeconds } };

@@ -1,8 +1,7 @@
-import type { Readable } from 'node:stream';
 import { publish } from '../diagnostics.js';
 import { assertNever } from '../errors.js';
 import { withFields } from '../http/fields.js';
-import type { FieldLines, ResponseHead } from '../http/message.js';
+import type { FieldLines, StoredHead } from '../http/message.js';
 import { decideRequest } from '../semantics/decide-request.js';
 import { decideValidation } from '../semantics/decide-validation.js';
 import type { ForwardReason, RequestDecision } from '../semantics/decisions.js';
@@ -12,10 +11,11 @@ import { join, mayCollapse, outcomeFor } from './collapse.js';
 import type { Flight, FlightOutcome } from './flight.js';
 import { conditionalFor, Inquiry, type Received } from './inquiry.js';
 import type { CacheInfo, CacheResponse, Forward } from './messages.js';
+import type { Recording } from './recording.js';
 import { respondGatewayTimeout, respondOrigin, respondPresented } from './respond.js';
-import { respondFreshened, respondReused, respondStale } from './respond-stored.js';
+import { type Resume, respondFreshened, respondReused, respondStale } from './respond-stored.js';
 import { ResumingBody } from './resume.js';
-import { invalidateAfter, record, type Storage, storageOf } from './storing.js';
+import { invalidateAfter, keep } from './storing.js';
 import { validateInBackground } from './validate-in-background.js';
 
 /** One presented request, from lookup to answer: performs what `src/semantics` decides. */
@@ -185,31 +185,24 @@ export class Exchange {
     const { engine, key, request } = this.#inquiry;
     const { origin } = received;
     await invalidateAfter(this.#inquiry, received);
-    const storage = storageOf(this.#inquiry, received);
-    if (storage.action === 'store') {
-      const stored = this.#record(received, storage);
+    const kept = keep(this.#inquiry, received, this.#stored);
+    if (kept.isStored) {
+      this.#share(kept.head, kept.recording);
       const reason = this.#storeFailed ? 'store-failed' : detail;
-      return respondOrigin(engine.statusName, origin, { status, forward, key, stored, ...reasonOf(reason) });
+      return respondOrigin(engine.statusName, origin, { status, forward, key, stored: true, ...reasonOf(reason) });
     }
     this.#endFlight({ kind: 'apart' });
     origin.body.release();
-    publish('skip', { key, url: request.url, reason: storage.reason ?? 'bypass' });
-    const info = { status, forward, key, stored: false, ...reasonOf(storage.reason ?? detail) };
+    publish('skip', { key, url: request.url, reason: kept.reason ?? 'bypass' });
+    const info = { status, forward, key, stored: false, ...reasonOf(kept.reason ?? detail) };
     return respondOrigin(engine.statusName, origin, info);
   }
 
-  /** `false`: the store would not have it. */
-  #record({ origin }: Received, storage: Extract<Storage, { action: 'store' }>): boolean {
-    const recording = record(this.#inquiry, origin, storage, this.#stored);
-    if (recording === undefined) {
-      this.#storeFailed = true;
-      this.#endFlight({ kind: 'apart' });
-      origin.body.release();
-      return false;
-    }
-    this.#flight?.settle({ kind: 'running', head: storage.head, recording });
+  /** Lets those who wait for this answer read along. */
+  #share(head: StoredHead, recording: Recording): void {
+    if (this.#flight === undefined) return;
+    this.#flight.settle({ kind: 'running', head, recording });
     void recording.finished.then(() => this.#endFlight({ kind: 'look-again' }));
-    return true;
   }
 
   #join(outcome: FlightOutcome): Promise<CacheResponse> | CacheResponse | undefined {
@@ -223,12 +216,12 @@ export class Exchange {
   }
 
   /** A body that goes on from the origin where its source breaks off. */
-  readonly #resume = (source: Readable, head: ResponseHead, damaged?: StoredResponse): Readable => {
+  readonly #resume: Resume = (source, head, damaged, part) => {
     const left = this.#resumptions - 1;
     if (left < 0) return source;
     const { engine, forward, options } = this.#inquiry;
     const apart: Forward = (fields) => forward(fields, 'separate');
-    return new ResumingBody(source, head, async () => {
+    const again = async (): Promise<CacheResponse> => {
       if (damaged !== undefined) await engine.store.remove(damaged.ref);
       // The client has its answer, and so no patience to lose: readers of one broken body ask together.
       const { patience: _, ...presented } = this.#inquiry.presented;
@@ -239,7 +232,8 @@ export class Exchange {
         ...(left === 0 && { collapse: false }),
       };
       return new Exchange(new Inquiry(engine, presented, apart, asked), left, damaged?.ref).run();
-    });
+    };
+    return new ResumingBody(source, head, again, part);
   };
 
   async #lookup(): Promise<readonly StoredResponse[]> {

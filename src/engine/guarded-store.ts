@@ -4,6 +4,7 @@ import type { StoredHead } from '../http/message.js';
 import type {
   CommitResult,
   CreateOptions,
+  DeclineReason,
   EntryWriter,
   ResponseStore,
   Selector,
@@ -90,6 +91,16 @@ class GuardedWriter implements EntryWriter {
 
   constructor(writer: EntryWriter) {
     this.#writer = writer;
+  }
+
+  get declined(): DeclineReason | undefined {
+    if (this.#isBroken) return 'unavailable';
+    try {
+      return this.#writer.declined;
+    } catch (error) {
+      this.#break(error, 'declined');
+      return 'unavailable';
+    }
   }
 
   write(chunk: Uint8Array): boolean {

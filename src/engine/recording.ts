@@ -38,6 +38,11 @@ export class Recording implements BodySink {
     return this.#isOver;
   }
 
+  /** Nothing will come of it, so that what has gone by may be had from nowhere. */
+  get isDeclined(): boolean {
+    return this.#writer.declined !== undefined;
+  }
+
   write(chunk: Uint8Array): boolean {
     if (this.#isOver) return true;
     this.#bytes += chunk.byteLength;

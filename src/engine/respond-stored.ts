@@ -9,9 +9,10 @@ import { openGuarded } from './guarded-store.js';
 import type { Inquiry } from './inquiry.js';
 import type { CacheInfo, CacheResponse } from './messages.js';
 import { respondPresented } from './respond.js';
+import type { BodyPart } from './resume.js';
 
-/** Makes a body that goes on from the origin where its source breaks off. `damaged`: what the source is a part of. */
-export type Resume = (source: Readable, head: ResponseHead, damaged?: StoredResponse) => Readable;
+/** Makes a body that goes on from the origin where its source breaks off. `damaged`: what the source is the body of, or a part. */
+export type Resume = (source: Readable, head: ResponseHead, damaged?: StoredResponse, part?: BodyPart) => Readable;
 
 /** A stored response, fresh or with permission, and no word with the origin. */
 export function respondReused(
@@ -91,13 +92,11 @@ function respondStored(
 ): CacheResponse {
   const presentation = present(request, head, stored.bodyBytes, info.ageSeconds);
   const isWhole = presentation.kind === 'whole';
-  const openBody = (): Readable =>
-    resume(
-      openGuarded(() => stored.openBody()),
-      head,
-      stored,
-    );
-  const source = isWhole && stored.inlineBody === undefined ? { inlineBody: undefined, openBody } : stored;
+  const openBody = (range?: { readonly start: number; readonly end: number }): Readable => {
+    const source = openGuarded(() => stored.openBody(range));
+    return resume(source, head, stored, range && { ...range, ofBytes: stored.bodyBytes });
+  };
+  const source = stored.inlineBody === undefined ? { inlineBody: undefined, openBody } : stored;
   const response = respondPresented(engine.statusName, presentation, source, {
     ...info,
     storedAtMs: head.responseTimeMs,

@@ -1,8 +1,16 @@
 import { Readable } from 'node:stream';
+import { CacheError } from '../errors.js';
 import { isWeak } from '../http/etags.js';
-import { fieldValueOf } from '../http/fields.js';
-import type { ResponseHead } from '../http/message.js';
+import { fieldValueOf, withFields, withoutFields, withoutHopByHop } from '../http/fields.js';
+import type { FieldLines, ResponseHead } from '../http/message.js';
 import type { CacheResponse } from './messages.js';
+
+/** Where in a representation of `ofBytes` a body lies, in bytes, the last one included. */
+export interface BodyPart {
+  readonly start: number;
+  readonly end: number;
+  readonly ofBytes: number;
+}
 
 /**
  * A body out of the cache that does not end where its source breaks off (the request it follows fails, a stored block is damaged): it
@@ -11,16 +19,20 @@ import type { CacheResponse } from './messages.js';
 export class ResumingBody extends Readable {
   readonly #head: ResponseHead;
   readonly #again: () => Promise<CacheResponse>;
+  readonly #part: BodyPart | undefined;
   #source: Readable;
   #delivered = 0;
+  #missing: number;
   #toSkip = 0;
   #hasAsked = false;
 
-  /** `start`: where in the representation the source begins, in bytes; `end`: its last byte, if it is a part. */
-  constructor(source: Readable, head: ResponseHead, again: () => Promise<CacheResponse>) {
+  /** `head`: of the whole representation. `part`: what of it the source has, if not all. */
+  constructor(source: Readable, head: ResponseHead, again: () => Promise<CacheResponse>, part?: BodyPart) {
     super();
     this.#head = head;
     this.#again = again;
+    this.#part = part;
+    this.#missing = part === undefined ? Number.POSITIVE_INFINITY : part.end - part.start + 1;
     this.#source = source;
     this.#listen(source);
   }
@@ -37,10 +49,12 @@ export class ResumingBody extends Readable {
   #listen(source: Readable): void {
     source.on('data', (chunk: Buffer) => this.#take(source, chunk));
     source.on('end', () => {
-      if (this.#source === source) this.push(null);
+      if (this.#source !== source || this.#missing === 0) return;
+      if (this.#part === undefined) this.push(null);
+      else this.destroy(new CacheError('ERR_CACHE_ABORTED', `${this.#missing} bytes of a part did not come`));
     });
     source.on('error', (error) => {
-      if (this.#source === source && !this.destroyed) void this.#resume(error);
+      if (this.#source === source && this.#missing > 0 && !this.destroyed) void this.#resume(error);
     });
     source.pause();
   }
@@ -49,14 +63,28 @@ export class ResumingBody extends Readable {
     if (this.#source !== source) return;
     const skipped = Math.min(this.#toSkip, chunk.byteLength);
     this.#toSkip -= skipped;
-    if (skipped === chunk.byteLength) return;
-    this.#delivered += chunk.byteLength - skipped;
-    if (!this.push(skipped === 0 ? chunk : chunk.subarray(skipped))) source.pause();
+    const taken = chunk.subarray(skipped, skipped + this.#missing);
+    if (taken.byteLength === 0) return;
+    this.#delivered += taken.byteLength;
+    this.#missing -= taken.byteLength;
+    if (!this.push(taken)) source.pause();
+    if (this.#missing === 0) this.push(null);
   }
 
-  #mayGoOn(head: ResponseHead): boolean {
-    if (isSameRepresentation(this.#head, head)) return true;
-    return this.#delivered === 0 && isSameShape(this.#head, head);
+  /** How much of a new answer's body is to be skipped to go on in it; `undefined`: it is of no use. */
+  #placeIn(head: ResponseHead): number | undefined {
+    if (this.#part === undefined || head.status !== 206) {
+      return this.#mayGoOn(this.#head, head) ? (this.#part?.start ?? 0) + this.#delivered : undefined;
+    }
+    const { start, end, ofBytes } = this.#part;
+    const isSamePart = fieldValueOf(head.fields, 'content-range') === `bytes ${start}-${end}/${ofBytes}`;
+    // The length of the whole is in Content-Range.
+    const whole = { ...head, status: this.#head.status, fields: withFields(head.fields, lengthOf(this.#head)) };
+    return isSamePart && this.#mayGoOn(this.#head, whole) ? this.#delivered : undefined;
+  }
+
+  #mayGoOn(one: ResponseHead, other: ResponseHead): boolean {
+    return isSameRepresentation(one, other) || (this.#delivered === 0 && isSameShape(one, other));
   }
 
   async #resume(cause: Error): Promise<void> {
@@ -68,13 +96,14 @@ export class ResumingBody extends Readable {
     try {
       const { head, body } = await this.#again();
       const source = body.from === 'origin' ? body.tap.stream : body.open();
-      if (this.destroyed || !this.#mayGoOn(head)) {
+      const toSkip = this.#placeIn(head);
+      if (this.destroyed || toSkip === undefined) {
         source.on('error', () => undefined);
         source.destroy();
         this.destroy(cause);
         return;
       }
-      this.#toSkip = this.#delivered;
+      this.#toSkip = toSkip;
       this.#source = source;
       this.#listen(source);
       source.resume();
@@ -93,11 +122,33 @@ function isSameRepresentation(one: ResponseHead, other: ResponseHead): boolean {
   return fieldValueOf(one.fields, 'last-modified') !== undefined && same('last-modified') && same('content-length');
 }
 
+/** Say something of one message, and nothing of the representation in it. */
+const ofOneMessage: ReadonlySet<string> = new Set([
+  'age',
+  'cache-status',
+  'content-length',
+  'date',
+  'expires',
+  'server-timing',
+  'set-cookie',
+  'x-request-id',
+]);
+
 /** Nothing tells two answers apart, and a reader that has had no byte of the one may have the other. */
 function isSameShape(one: ResponseHead, other: ResponseHead): boolean {
-  const names = ['etag', 'last-modified', 'content-length', 'content-type', 'content-encoding'];
-  return (
-    one.status === other.status &&
-    names.every((name) => fieldValueOf(one.fields, name) === fieldValueOf(other.fields, name))
-  );
+  const length = fieldValueOf(one.fields, 'content-length');
+  // A reader who was told of no length takes any.
+  if (length !== undefined && length !== fieldValueOf(other.fields, 'content-length')) return false;
+  return one.status === other.status && shapeOf(one) === shapeOf(other);
+}
+
+function shapeOf({ fields }: ResponseHead): string {
+  const kept = withoutFields(withoutHopByHop(fields), (name) => ofOneMessage.has(name));
+  const names = new Set(kept.filter((_, position) => position % 2 === 0).map((name) => name.toLowerCase()));
+  return JSON.stringify([...names].sort().map((name) => [name, fieldValueOf(kept, name)]));
+}
+
+function lengthOf({ fields }: ResponseHead): FieldLines {
+  const length = fieldValueOf(fields, 'content-length');
+  return length === undefined ? [] : ['Content-Length', length];
 }

@@ -6,24 +6,26 @@ import { decideInvalidation } from '../semantics/decide-invalidation.js';
 import { decideStorage } from '../semantics/decide-storage.js';
 import type { StorageDecision } from '../semantics/decisions.js';
 import { variantsReplacedBy } from '../semantics/variants.js';
-import type { StoredResponse } from '../store/contract.js';
+import type { DeclineReason, StoredResponse } from '../store/contract.js';
 import type { Inquiry, Received } from './inquiry.js';
 import type { OriginResponse } from './messages.js';
 import { Recording } from './recording.js';
 
-/** What becomes of an answer. Without a reason: it is of no concern to the store. */
-export type Storage =
-  | { readonly action: 'store'; readonly head: StoredHead; readonly useUntilMs: number }
-  | { readonly action: 'pass-through'; readonly reason: string | undefined };
+/** What became of an answer. Without a reason: it is of no concern to the store. */
+export type Kept =
+  | { readonly isStored: true; readonly head: StoredHead; readonly recording: Recording }
+  | { readonly isStored: false; readonly reason: string | undefined };
 
-/** May it be stored, by the rules and by the user's word? */
-export function storageOf(inquiry: Inquiry, received: Received): Storage {
+/** Stores an answer while it is read, in the place of those of `stored` that it makes unreachable, if the rules, the user and the store allow it. */
+export function keep(inquiry: Inquiry, received: Received, stored: readonly StoredResponse[]): Kept {
   const decision = decideFor(inquiry, received);
   const refusal = decision?.action === 'pass-through' ? decision.reason : userRefusal(inquiry, received);
-  if (decision?.action !== 'store' || refusal !== undefined) return { action: 'pass-through', reason: refusal };
-  if (isOutdated(inquiry, received, decision.head)) return { action: 'pass-through', reason: 'superseded' };
+  if (decision?.action !== 'store' || refusal !== undefined) return { isStored: false, reason: refusal };
+  if (isOutdated(inquiry, received, decision.head)) return { isStored: false, reason: 'superseded' };
   const { metadata } = inquiry.options;
-  return metadata === undefined ? decision : { ...decision, head: { ...decision.head, metadata } };
+  const head = metadata === undefined ? decision.head : { ...decision.head, metadata };
+  const recording = record(inquiry, received.origin, head, decision.useUntilMs, stored);
+  return recording instanceof Recording ? { isStored: true, head, recording } : { isStored: false, reason: recording };
 }
 
 /** It was asked for before an invalidation that covers it. */
@@ -51,16 +53,14 @@ function userRefusal({ options, request }: Inquiry, received: Received): string 
   }
 }
 
-/**
- * Stores an answer while it is read, in the place of those of `stored` that it makes unreachable. `undefined`: the store would not
- * have it.
- */
-export function record(
+/** Or why the store would not have it. */
+function record(
   inquiry: Inquiry,
   origin: OriginResponse,
-  { head, useUntilMs }: Extract<Storage, { action: 'store' }>,
+  head: StoredHead,
+  useUntilMs: number,
   stored: readonly StoredResponse[],
-): Recording | undefined {
+): Recording | DeclineReason | 'store-failed' {
   const { engine, options, request } = inquiry;
   const key = keyFor(inquiry, head);
   const replaced = variantsReplacedBy(
@@ -76,7 +76,12 @@ export function record(
     priority: options.priority,
     ...(expectedBytes !== undefined && { expectedBytes }),
   });
-  if (writer === undefined) return undefined;
+  if (writer === undefined) return 'store-failed';
+  if (writer.declined !== undefined) {
+    const reason = writer.declined;
+    void writer.abort();
+    return reason;
+  }
   const recording = new Recording(writer, origin, {
     key,
     url: request.url,

@@ -4,7 +4,7 @@ import { decideValidation } from '../semantics/decide-validation.js';
 import { backgroundFields } from '../semantics/validators.js';
 import type { StoredResponse } from '../store/contract.js';
 import { conditionalFor, type Inquiry, type Received } from './inquiry.js';
-import { record, storageOf } from './storing.js';
+import { keep } from './storing.js';
 
 /** Validates a stale response that has just answered (RFC 5861 §3), unless that is under way. No caller waits for it. */
 export function validateInBackground(
@@ -35,9 +35,9 @@ async function take(
     await engine.store.updateHead(stored.ref, verdict.head, { expiresMs: verdict.useUntilMs });
     return;
   }
-  const storage = verdict.action === 'replace' ? storageOf(inquiry, received) : undefined;
-  if (storage?.action === 'store') record(inquiry, received.origin, storage, all);
-  else if (verdict.action === 'replace' || verdict.action === 'refetch') await engine.store.remove(stored.ref);
+  const isStored = verdict.action === 'replace' && keep(inquiry, received, all).isStored;
+  if (!isStored && (verdict.action === 'replace' || verdict.action === 'refetch'))
+    await engine.store.remove(stored.ref);
   body.stream.resume();
   await engine.recordings.settled(key);
 }

@@ -94,6 +94,8 @@ export type Presence = 'present' | 'absent' | 'maybe';
 
 /** One response on its way in. Not for concurrent use; order of writes is the order of bytes. */
 export interface EntryWriter {
+  /** Why nothing will be stored, as soon as that is certain: nobody who is not reading along already should begin to. */
+  readonly declined?: DeclineReason | undefined;
   /**
    * Takes the next bytes of the body; they are copied before it returns or never changed by the caller after.
    * `false` asks the caller to wait for `ready()` (the disk is behind); what was passed is taken all the same.

@@ -72,6 +72,10 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
     if ((options.expectedBytes ?? 0) > host.maxEntryBytes) this.#refused ??= 'too-large';
   }
 
+  get declined(): DeclineReason | undefined {
+    return this.#refused;
+  }
+
   write(chunk: Uint8Array): boolean {
     if (this.#result !== undefined || this.#failure !== undefined || chunk.byteLength === 0) return true;
     this.#window.append(chunk);

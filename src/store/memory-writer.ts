@@ -37,6 +37,12 @@ export class MemoryWriter implements EntryWriter {
     if (own === undefined) this.#dropped = 'unavailable';
   }
 
+  get declined(): DeclineReason | undefined {
+    if (this.#result !== undefined) return this.#result.outcome === 'declined' ? this.#result.reason : undefined;
+    const isTooLarge = (this.options.expectedBytes ?? 0) > this.#host.maxEntryBytes;
+    return this.#dropped ?? (isTooLarge ? 'too-large' : this.#host.refusal(this));
+  }
+
   write(chunk: Uint8Array): boolean {
     if (this.#result !== undefined || chunk.length === 0) return true;
     this.body.append(chunk, this.options.expectedBytes);

@@ -11,7 +11,7 @@ import type {
 import type { KnownKeys, Noted } from './tiered-known.js';
 import { MemoryCopy } from './tiered-response.js';
 import type { Watch, Watches } from './tiered-watch.js';
-import type { TierWriters, TrailerOptions } from './tiered-writer.js';
+import { memoryMayFollow, type TierWriters, type TrailerOptions } from './tiered-writer.js';
 
 export interface Tiers {
   readonly memory: ResponseStore;
@@ -241,11 +241,6 @@ export class TieredChanges {
       if (claimed?.size === 0) this.#claimed.delete(key);
     }
   }
-}
-
-/** The disk has failed or is behind; else the response itself is the reason, or something newer is. */
-function memoryMayFollow(reason: DeclineReason): boolean {
-  return reason === 'unavailable' || reason === 'overloaded' || reason === 'no-space';
 }
 
 function declined(reason: DeclineReason): CommitResult {

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import type { CommitResult, EntryWriter } from './contract.js';
+import type { CommitResult, DeclineReason, EntryWriter } from './contract.js';
 
 export interface TierWriters {
   readonly disk: EntryWriter;
@@ -26,6 +26,12 @@ export class TieredWriter implements EntryWriter {
   constructor(options: TieredWriterOptions) {
     this.#options = options;
     this.#memory = options.memory;
+  }
+
+  get declined(): DeclineReason | undefined {
+    const reason = this.#options.disk.declined;
+    if (reason === undefined || this.#memory === undefined || this.#memory.declined !== undefined) return reason;
+    return memoryMayFollow(reason) ? undefined : reason;
   }
 
   write(chunk: Uint8Array): boolean {
@@ -59,4 +65,9 @@ export class TieredWriter implements EntryWriter {
     const { disk, fitsMemory } = this.#options;
     return this.#memory !== undefined && fitsMemory ? this.#memory.openBody(options) : disk.openBody(options);
   }
+}
+
+/** The disk has failed or is behind; else the response itself is the reason, or something newer is. */
+export function memoryMayFollow(reason: DeclineReason): boolean {
+  return reason === 'unavailable' || reason === 'overloaded' || reason === 'no-space';
 }

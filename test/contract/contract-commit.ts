@@ -152,6 +152,18 @@ export function testCommits(run: ContractRun): void {
     await assertBody(await mustFindOne(store, key), bytesOf(100_000));
   });
 
+  run.testWithin(tight, 'a writer that tells early why it will decline tells it once it is certain', async (store) => {
+    const announced = store.create(key, headOf(url), { expectedBytes: 100_001 });
+    const unannounced = store.create(key, headOf(url));
+    if (!('declined' in announced)) return;
+    assert.equal(announced.declined, 'too-large');
+    await writeAll(unannounced, bytesOf(100_000));
+    assert.equal(unannounced.declined, undefined);
+    unannounced.write(Buffer.from('x'));
+    assert.equal(unannounced.declined, 'too-large');
+    await Promise.all([announced.abort(), unannounced.abort()]);
+  });
+
   run.testWithin(tight, 'stores on when more was stored than fits', async (store) => {
     for (let i = 0; i < 200; i += 1) await put(store, `${key}/${i}`, bytesOf(90_000, i));
     const { bytes, maxBytes, entries } = await store.stats();

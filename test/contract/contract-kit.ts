@@ -94,7 +94,11 @@ export async function put(
   const { head = headOf(key), trailers, ...createOptions } = options;
   const writer = store.create(key, head, createOptions);
   await writeAll(writer, body);
-  return writer.commit(trailers === undefined ? {} : { trailers });
+  const { declined } = writer;
+  const result = await writer.commit(trailers === undefined ? {} : { trailers });
+  // What a writer says early it says for good.
+  if (declined !== undefined) assertDeclined(result, declined);
+  return result;
 }
 
 /** As `put`, when there is no reason to decline. */

@@ -232,6 +232,50 @@ withEachClient(
   },
 );
 
+let firstByte: () => void = () => undefined;
+let rest: Promise<void> = Promise.resolve();
+/** Every answer is another one, and of unknown length. The first goes on when `firstByte` is called. */
+const slowAndChanging: Handler = async (_, response) => {
+  count += 1;
+  const body = `${count}`.repeat(20);
+  response.writeHead(200, { ...fresh, ETag: `"${count}"`, ...(count === 1 && { 'Content-Length': '20' }) });
+  response.write(body.slice(0, 1));
+  if (count === 1) await rest;
+  response.end(body.slice(1));
+};
+let count = 0;
+
+for (const [what, options, isClosed] of [
+  ['the cache is closed', memory, true],
+  ['it is too long to be stored', { maxEntryBytes: 19 }, false],
+] as const) {
+  withEachClient(
+    test,
+    `an answer that will not be stored is not shared: ${what}`,
+    () => {
+      count = 0;
+      rest = new Promise((resolve) => {
+        firstByte = resolve;
+      });
+      return slowAndChanging;
+    },
+    options,
+    async ({ client, cache, origin, at }) => {
+      if (isClosed) await cache.close();
+      const first = client.ask(at('/'));
+      await origin.arrived(1);
+      await turns();
+      const second = await client.ask(at('/'));
+      assert.is(second.text, '2'.repeat(20));
+      assert.is(second.info?.status, 'miss');
+      firstByte();
+      assert.is((await first).text, '1'.repeat(20));
+      assert.is((await first).info?.stored, false);
+      assert.is((await first).info?.reason, isClosed ? 'closed' : 'too-large');
+    },
+  );
+}
+
 const stale = valved(() => {
   let count = 0;
   return (request, response) => {

@@ -14,13 +14,29 @@ import { always, type Handler, reply } from './origin.js';
 
 const test = suite('a disk that fails');
 
-/** Bodies by their path: `/5000` has 5000 bytes. With a validator, but for what is below `/plain/`. */
+/** Bodies by their path: `/5000` has 5000 bytes. With a validator, but for what is below `/plain/`; in parts below `/ranged/`. */
 const bySize: Handler = (request, response) => {
   const path = request.url ?? '';
   const size = Number(path.slice(path.lastIndexOf('/') + 1));
   const etag = path.startsWith('/plain/') ? {} : { ETag: `"${size}"` };
-  reply(response, bytesOf(size, size), { 'Cache-Control': 'max-age=3600', ...etag });
+  const fields = { 'Cache-Control': 'max-age=3600', ...etag };
+  const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '');
+  if (range === null || !path.startsWith('/ranged/')) reply(response, bytesOf(size, size), fields);
+  else {
+    const [start, end] = [Number(range[1]), Number(range[2])];
+    const part = bytesOf(size, size).subarray(start, end + 1);
+    reply(response, part, { ...fields, 'Content-Range': `bytes ${start}-${end}/${size}` }, 206);
+  }
 };
+
+/** Spoils a byte in every 4 KiB of every file, from `start` on. */
+async function spoil(directory: string, start: number): Promise<void> {
+  for (const file of await filesBelow(directory)) {
+    const bytes = await readFile(file);
+    for (let at = start; at < bytes.length; at += 4096) bytes[at] = ~(bytes[at] ?? 0);
+    await writeFile(file, bytes);
+  }
+}
 
 async function filesBelow(directory: string): Promise<string[]> {
   const entries = await readdir(directory, { recursive: true, withFileTypes: true });
@@ -46,17 +62,13 @@ for (const [name, makeClient] of Object.entries(makers)) {
       assert.is(origin.hits.length, 2);
     }));
 
-  for (const folder of ['/', '/plain/']) {
+  for (const folder of ['/', '/plain/', '/ranged/']) {
     test(`${name}: damaged bytes never reach a caller (${folder === '/' ? 'with' : 'without'} validators)`, () =>
       onBench(makeClient, bySize, {}, async (bench) => {
         const paths = sizes.map((size) => `${folder}${size}`);
         for (const path of paths) await bench.client.ask(bench.at(path));
         await bench.cache.flush();
-        for (const file of await filesBelow(bench.directory)) {
-          const bytes = await readFile(file);
-          for (let at = 512; at < bytes.length; at += 4096) bytes[at] = ~(bytes[at] ?? 0);
-          await writeFile(file, bytes);
-        }
+        await spoil(bench.directory, 512);
         const corrupt = await eventsDuring('corrupt', async () => {
           for (const [position, path] of paths.entries()) {
             const size = sizes[position] ?? 0;
@@ -68,6 +80,29 @@ for (const [name, makeClient] of Object.entries(makers)) {
         await bench.cache.flush();
         for (const path of paths) assert.is((await bench.client.ask(bench.at(path))).info?.status, 'hit', path);
       }));
+
+    for (const [kind, spoiltFrom] of [
+      ['at once', 512],
+      ['after a part of it was read', 2_000_000],
+    ] as const) {
+      // Without a validator nothing tells that what was read goes on in what comes.
+      if (folder === '/plain/' && spoiltFrom > 1_000_000) continue;
+      test(`${name}: a part of a damaged body goes on from the origin, ${kind} (${folder})`, () =>
+        onBench(makeClient, bySize, {}, async ({ client, cache, directory, origin, at }) => {
+          const url = at(`${folder}3000000`);
+          await client.ask(url);
+          await cache.flush();
+          await spoil(directory, spoiltFrom);
+          const corrupt = await eventsDuring('corrupt', async () => {
+            const answer = await client.ask(url, { headers: { Range: 'bytes=1000000-2899999' } });
+            assert.is(answer.status, 206);
+            assert.is(answer.headers['content-range'], 'bytes 1000000-2899999/3000000');
+            assert.ok(answer.body.equals(bytesOf(3_000_000, 3_000_000).subarray(1_000_000, 2_900_000)));
+          });
+          assert.is(corrupt.length, 1);
+          assert.is(origin.hits.length, 2);
+        }));
+    }
 
     test(`${name}: a segment that was cut off or removed is a miss (${folder})`, () =>
       onBench(makeClient, bySize, {}, async (bench) => {

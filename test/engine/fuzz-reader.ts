@@ -4,10 +4,10 @@ import type { Readable } from 'node:stream';
 import type { AxiosInstance } from 'axios';
 import type { Got } from 'got';
 
-/** What became of one request. `version` is the one that the head named. */
+/** What became of one request. `version` is the one that the head named, if there was one. */
 export type ReadOutcome =
   | { readonly kind: 'read'; readonly version: string; readonly body: Buffer }
-  | { readonly kind: 'failed'; readonly error: unknown; readonly bytes: number };
+  | { readonly kind: 'failed'; readonly error: unknown; readonly version: string | undefined };
 
 /** One request by one client, whose body is read as fast as it comes, or piece by piece when it is told to. */
 export class FuzzReader {
@@ -44,14 +44,17 @@ export class FuzzReader {
   }
 
   async #read(open: (signal: AbortSignal) => Promise<{ stream: Readable; version: string }>): Promise<ReadOutcome> {
+    let version: string | undefined;
     try {
-      const { stream, version } = await open(this.#controller.signal);
+      const opened = await open(this.#controller.signal);
+      const { stream } = opened;
+      version = opened.version;
       this.#stream = stream;
       if (this.#isAborted) stream.destroy();
       await this.#consume(stream);
       return { kind: 'read', version, body: Buffer.concat(this.#chunks) };
     } catch (error) {
-      return { kind: 'failed', error, bytes: this.#chunks.reduce((sum, { length }) => sum + length, 0) };
+      return { kind: 'failed', error, version };
     }
   }
 

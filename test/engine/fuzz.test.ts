@@ -104,14 +104,21 @@ function check(schedule: Schedule, plan: OriginPlan, outcomes: readonly ReadOutc
       assert.ok(outcome.body.equals(bodyOf(outcome.version, plan.seed)), `${where}: wrong bytes of ${outcome.version}`);
     } else {
       lost += 1;
-      assert.ok(origin.failed > 0, `${where}: failed without a reason: ${String(outcome.error)}`);
+      // Closing lets go of what was stored of a long body, and with it of those who have fallen far behind.
+      const isLong = outcome.version !== undefined && bodyOf(outcome.version, plan.seed).length > 1024 ** 2;
+      assert.ok(
+        origin.failed > 0 || (schedule.isClosed && isLong),
+        `${where}: failed without a reason: ${String(outcome.error)}`,
+      );
     }
   }
   const isSteady = plan.isStorable && !plan.changes && plan.hasValidator && !schedule.isClosed;
   // An answer that breaks off takes the one who asked with it. Who reads along asks again, twice at most.
   if (isSteady && origin.failed <= 2)
     assert.ok(lost <= origin.failed, `${where}: ${lost} lost of ${origin.failed} failures`);
-  const most = isSteady ? asked.size + aborts + origin.failed : readers.length * 3;
+  // Who has lost two answers to others' failures asks for itself alone.
+  const alone = origin.failed < 2 ? 0 : readers.length;
+  const most = isSteady ? asked.size + aborts + origin.failed + alone : readers.length * 3;
   assert.ok(origin.requests <= most, `${where}: ${origin.requests} requests, at most ${most}`);
 }
 
@@ -163,7 +170,7 @@ async function usedBytes(): Promise<number> {
   return least;
 }
 
-/** A failure names its seed; `FUZZ_SEED` runs that one alone. */
+/** A failure names its seed; `FUZZ_SEED` runs that one alone (`329`), or others than usual (`301-3000`). */
 async function trialAll(count: number, directoryOf: (seed: number) => string | undefined): Promise<void> {
   const failures: string[] = [];
   let early = 0;
@@ -176,8 +183,12 @@ async function trialAll(count: number, directoryOf: (seed: number) => string | u
   if (early > 0) assert.ok(grown < 4e6, `${grown} bytes more in use at the end than after a third of the schedules`);
 }
 
-const only = Number(process.env.FUZZ_SEED ?? 0);
-const seeds = (count: number): number[] => (only > 0 ? [only] : Array.from({ length: count }, (_, index) => index + 1));
+const [first, last] = process.env.FUZZ_SEED?.split('-').map(Number) ?? [];
+const seeds = (count: number): number[] => {
+  const from = first ?? 1;
+  const to = last ?? first ?? count;
+  return Array.from({ length: to - from + 1 }, (_, index) => from + index);
+};
 
 test('every reader gets the right bytes or an error it is entitled to, and nothing stays open (memory)', async () => {
   await trialAll(300, () => undefined);

@@ -286,7 +286,7 @@ tiered('goes on in memory when the disk throws, and tells', async () => {
   const disk: ResponseStore = Object.assign(Object.create(broken), {
     lookup: fail,
     create: (name: string, head: ReturnType<typeof headOf>) =>
-      Object.assign(Object.create(broken.create(name, head)), {
+      Object.assign(Object.create(broken.create(name, head), { declined: { value: undefined } }), {
         write: () => true,
         commit: fail,
         abort: async () => {},
@@ -312,7 +312,7 @@ tiered('brings nothing back from disk that was replaced in memory while the disk
   const create = disk.create;
   disk.create = (name, head, options) => {
     const writer = create(name, head, options);
-    return Object.assign(Object.create(writer), {
+    return Object.assign(Object.create(writer, { declined: { value: undefined } }), {
       write: (chunk: Uint8Array) => writer.write(chunk),
       abort: () => writer.abort(),
       commit: async () => {
