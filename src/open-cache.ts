@@ -19,9 +19,9 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
 
 /** The disk, and memory over it if there is to be any. */
 async function openStore(options: CompleteCacheOptions): Promise<ResponseStore> {
-  const { directory, maxBytes, maxEntryBytes, memoryBytes, nowMs } = options;
+  const { directory, maxBytes, maxEntries, minFreeBytes, maxEntryBytes, memoryBytes, nowMs } = options;
   const onEvent = publishStoreEvent;
-  const disk = await openDiskStore({ directory, maxBytes, maxEntryBytes, nowMs, onEvent });
+  const disk = await openDiskStore({ directory, maxBytes, maxEntries, minFreeBytes, maxEntryBytes, nowMs, onEvent });
   if (memoryBytes === 0) return disk;
   // One response must not push out all others.
   const maxMemoryEntryBytes = Math.min(1024 ** 2, Math.floor(memoryBytes / 16));

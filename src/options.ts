@@ -104,10 +104,21 @@ export interface CacheOptions extends RequestOptions {
   /** Where to keep responses. Made if missing, with mode 0700; the cache uses one folder of its own inside. */
   readonly directory: string;
   /**
-   * Budget on disk in bytes, as the file system counts them. The oldest segments go.
+   * Budget on disk in bytes, as the file system counts them. What is expired goes first, then the oldest that was not used since and has
+   * no higher priority than most.
    * @default 1073741824
    */
   readonly maxBytes?: number;
+  /**
+   * The most responses that are kept.
+   * @default Infinity
+   */
+  readonly maxEntries?: number;
+  /**
+   * Bytes to leave free on the device, whoever fills it: the budget shrinks and grows with what others take. 0: whatever is left.
+   * @default 0
+   */
+  readonly minFreeBytes?: number;
   /**
    * The longest body that is stored, in bytes; longer ones still reach the caller.
    * @default 268435456
@@ -182,7 +193,7 @@ export interface CacheOptions extends RequestOptions {
    */
   readonly beforeForward?: ((request: RequestHead) => Promise<void> | void) | undefined;
   /**
-   * A store of your own in place of the disk store; `directory`, `maxBytes` and `maxEntryBytes` are then its business.
+   * A store of your own in place of the disk store; `directory` and the limits on what it keeps are then its business.
    * @default undefined
    */
   readonly store?: ResponseStore | undefined;
@@ -222,6 +233,8 @@ export const leftAlone: CompleteRequestOptions = Object.freeze({ ...requestDefau
 export const cacheDefaults: Required<WithoutStore> = Object.freeze({
   ...requestDefaults,
   maxBytes: 1024 ** 3,
+  maxEntries: Infinity,
+  minFreeBytes: 0,
   maxEntryBytes: 256 * 1024 ** 2,
   memoryBytes: 0,
   shared: true,
@@ -321,6 +334,11 @@ const cacheChecks: Readonly<Record<keyof CacheOptions, Check>> = {
   ...requestChecks,
   directory: { allowed: 'the path of a directory', test: (value) => typeof value === 'string' && value !== '' },
   maxBytes: bytes,
+  maxEntries: {
+    allowed: 'a number of responses, 1 or more',
+    test: isNumberFrom(1, Infinity),
+  },
+  minFreeBytes: bytes,
   maxEntryBytes: bytes,
   memoryBytes: bytes,
   shared: { allowed: 'true or false', test: isBoolean },

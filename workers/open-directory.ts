@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { bodiesFolder, formatFolder, segmentsFolder, temporaryFolder } from '../src/disk/layout.js';
 import { failureOf } from '../src/protocol/failure.js';
 import type { OpenAnswer, OpenTask } from '../src/protocol/messages.js';
-import { writeFileDurably } from './files.js';
+import { freeBytesOf, writeFileDurably } from './files.js';
 import { claimDirectory, releaseDirectory } from './owner.js';
 import { replaySegments } from './replay.js';
 import { sweep } from './sweep.js';
@@ -31,7 +31,8 @@ export function openDirectory(task: OpenTask): OpenAnswer {
     const { index, segments, hints } = replaySegments(join(root, segmentsFolder));
     for (const { path, bytes } of hints) writeFileDurably(path, bytes);
     sweep(root, index.bodyFiles());
-    return { outcome: 'opened', writer: newWriter(segments), lane: 0, index: index.toParts(), segments };
+    const freeBytes = task.measureFree ? freeBytesOf(root) : undefined;
+    return { outcome: 'opened', writer: newWriter(segments), lane: 0, index: index.toParts(), segments, freeBytes };
   } catch (error) {
     if (isClaimed) giveUp(root);
     return { outcome: 'failed', failure: failureOf(error) };

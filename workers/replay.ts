@@ -31,14 +31,15 @@ export function replaySegments(folder: string): Replay {
   for (const fileName of readdirSync(folder)) {
     const name = parseSegmentFile(fileName);
     if (name === undefined) continue;
-    const segment = { ...name, bytes: statSync(join(folder, fileName)).size };
+    const fileBytes = statSync(join(folder, fileName)).size;
     const path = join(folder, hintFileOf(name));
-    let hint = readHint(path, segment.bytes);
+    let hint = readHint(path, fileBytes);
     if (hint === undefined) {
-      hint = scanSegment(join(folder, fileName), segment.bytes).toBytes(segment.bytes);
+      hint = scanSegment(join(folder, fileName), fileBytes).toBytes(fileBytes);
       hints.push({ path, bytes: hint });
     }
     rows += rowCountOf(hint);
+    const segment = { ...name, bytes: fileBytes + hint.byteLength };
     found.push({ segment, hint, firstSequence: firstSequenceOf(hint) });
   }
   found.sort((a, b) => a.firstSequence - b.firstSequence || a.segment.number - b.segment.number);

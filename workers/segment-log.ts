@@ -14,8 +14,9 @@ import { HintBuilder } from '../src/disk/hint.js';
 import { formatFolder, hintFileOf, segmentFileOf, segmentsFolder } from '../src/disk/layout.js';
 import { headerWith, readHeader, recordHeaderBytes, recordTypes, sealRecord, writeHeader } from '../src/disk/record.js';
 import { failureOf } from '../src/protocol/failure.js';
-import type { LogAnswer, LogSlab, WriterSession } from '../src/protocol/messages.js';
+import type { LogAnswer, LogSlab, MoveAnswer, MoveTask, WriterSession } from '../src/protocol/messages.js';
 import { syncFolder, writeFileDurably } from './files.js';
+import { gatherMoved } from './gather-moved.js';
 import { packHeads } from './pack-heads.js';
 import { scanSegment } from './replay.js';
 
@@ -42,27 +43,36 @@ export class SegmentLog {
     if (session.last.number > 0) this.#takeOver(session.last);
   }
 
-  /** Everything that is answered as written is durable. */
-  append(slabs: readonly LogSlab[]): LogAnswer[] {
-    let failed: LogAnswer | undefined;
+  /** Everything that is answered as written or moved is durable. */
+  append(
+    slabs: readonly LogSlab[],
+    moves?: MoveTask,
+  ): { readonly logs: LogAnswer[]; readonly moved: MoveAnswer | undefined } {
+    let failed: Extract<LogAnswer, { outcome: 'failed' }> | undefined;
     const answers = slabs.map((slab) => {
       // What comes after a failure must not get into the log before it, if it is tried again.
       const answer = failed === undefined ? this.#write(slab) : { ...failed, usedBytes: packHeads(slab) };
       if (answer.outcome === 'failed') failed = answer;
       return answer;
     });
-    if (answers.every((answer) => answer.outcome === 'failed')) return answers;
+    let moved: MoveAnswer | undefined;
+    if (moves !== undefined)
+      moved = failed === undefined ? this.#move(moves) : { outcome: 'failed', failure: failed.failure };
+    if (moved?.outcome !== 'moved' && answers.every(({ outcome }) => outcome === 'failed'))
+      return { logs: answers, moved };
     const segment = this.#open;
     try {
       if (segment !== undefined) fdatasyncSync(segment.fd);
-      return answers;
+      return { logs: answers, moved };
     } catch (error) {
       // After a failed sync nobody knows what is on the disk: what is in this segment stays, nothing more is added to it.
       this.#forget();
       const failure = failureOf(error);
-      return answers.map(({ usedBytes, ...answer }) =>
-        answer.outcome === 'written' ? { outcome: 'failed', failure, usedBytes } : { ...answer, usedBytes },
+      const logs = answers.map(
+        ({ usedBytes, ...answer }): LogAnswer =>
+          answer.outcome === 'written' ? { outcome: 'failed', failure, usedBytes } : { ...answer, usedBytes },
       );
+      return { logs, moved: moved && { outcome: 'failed', failure } };
     }
   }
 
@@ -100,10 +110,27 @@ export class SegmentLog {
     return this.#append(bytes);
   }
 
-  #append(bytes: Uint8Array): LogAnswer {
+  #move(task: MoveTask): MoveAnswer {
+    const { bytes, lengths } = gatherMoved(this.#folder, task);
+    const answer = bytes.byteLength === 0 ? nowhere : this.#append(bytes, task.sequence);
+    if (answer.outcome === 'failed') return { outcome: 'failed', failure: answer.failure };
+    const places: number[] = [];
+    let at = answer.offset;
+    for (const length of lengths) {
+      if (typeof length === 'string') places.push(length === 'damaged' ? 0 : 1, 0);
+      else {
+        places.push(at, length);
+        at += length;
+      }
+    }
+    return { outcome: 'moved', segment: answer.segment, places };
+  }
+
+  /** `beginSequence`: where a segment that is begun stands among others, if its records do not say so. */
+  #append(bytes: Uint8Array, beginSequence = 0): LogAnswer {
     const usedBytes = bytes.byteLength;
     try {
-      const segment = this.#segmentFor(usedBytes);
+      const segment = this.#segmentFor(usedBytes, beginSequence);
       const offset = segment.usedBytes;
       try {
         writeWhole(segment.fd, bytes, offset);
@@ -112,7 +139,7 @@ export class SegmentLog {
         if (failureOf(error).code !== 'EFBIG' || segment.usedBytes === recordHeaderBytes) throw error;
         // A limit on the length of a file: there is room in the next one.
         this.seal();
-        return this.#append(bytes);
+        return this.#append(bytes, beginSequence);
       }
       addRows(segment.hint, bytes, offset);
       segment.usedBytes += usedBytes;
@@ -122,7 +149,7 @@ export class SegmentLog {
     }
   }
 
-  #segmentFor(bytes: number): OpenSegment {
+  #segmentFor(bytes: number, beginSequence: number): OpenSegment {
     const open = this.#open;
     if (open !== undefined && open.usedBytes + bytes <= this.#segmentBytes) return open;
     this.seal();
@@ -134,7 +161,12 @@ export class SegmentLog {
     try {
       const begin = new Uint8Array(recordHeaderBytes);
       const view = new DataView(begin.buffer);
-      const header = headerWith({ type: recordTypes.begin, sequence: 0, bodyWriter: this.#writer, bodyNumber: number });
+      const header = headerWith({
+        type: recordTypes.begin,
+        sequence: beginSequence,
+        bodyWriter: this.#writer,
+        bodyNumber: number,
+      });
       writeHeader(view, 0, header);
       sealRecord(begin, view, 0, header);
       writeWhole(fd, begin, 0);
@@ -171,6 +203,8 @@ export class SegmentLog {
     }
   }
 }
+
+const nowhere: LogAnswer = { outcome: 'written', segment: 0, offset: 0, usedBytes: 0 };
 
 function sealRecords(bytes: Uint8Array): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -14,7 +14,7 @@ import type {
 } from '../src/protocol/messages.js';
 import { moving } from '../src/protocol/pool.js';
 import { BodyFiles } from './body-files.js';
-import { syncFolder } from './files.js';
+import { freeBytesOf, syncFolder } from './files.js';
 import { openDirectory } from './open-directory.js';
 import { keepClaim, releaseDirectory } from './owner.js';
 import { SegmentLog } from './segment-log.js';
@@ -74,11 +74,16 @@ function runBatch(task: BatchTask): BatchAnswer {
   const finished = task.finish.map((file) => bodies.finish(file));
   for (const file of task.abandon) attempt(() => bodies.abandon(file));
   if (task.seal) attempt(() => log.seal());
-  const logs = task.logs.length === 0 ? [] : log.append(task.logs);
+  const { logs, moved } =
+    task.logs.length === 0 && task.moves === undefined
+      ? { logs: [], moved: undefined }
+      : log.append(task.logs, task.moves);
   return {
     buffers: [...task.logs, ...task.bodies].map(({ buffer }) => buffer),
     logs,
     bodies: [...written, ...finished],
+    moved,
+    freeBytes: task.measureFree ? freeBytesOf(folder) : undefined,
     problems,
   };
 }

@@ -2,6 +2,7 @@ import type { KeyHash } from './key-hash.js';
 import { type NamespaceParts, NamespaceTable } from './namespace-table.js';
 import { RecentChanges, type RecentChangesParts } from './recent-changes.js';
 import { bodyPlaces, type RecordHeader, recordTypes } from './record.js';
+import { SegmentMembers } from './segment-members.js';
 
 export interface SegmentName {
   readonly writer: number;
@@ -48,12 +49,14 @@ export interface IndexParts {
   readonly bodyFiles: ReadonlyMap<number, BodyFile>;
   readonly namespaces: NamespaceParts;
   readonly recent: RecentChangesParts;
+  readonly members: readonly Uint32Array<ArrayBuffer>[];
+  readonly priorities: Uint32Array<ArrayBuffer>;
 }
 
 const none = 0xffffffff;
 const noSegment: SegmentName = { writer: 0, number: 0 };
 /** Words of a slot in `columns`. */
-const words = 8;
+const words = 9;
 const segmentWord = 0;
 const offsetWord = 1;
 const lengthWord = 2;
@@ -62,10 +65,12 @@ const bodySegmentWord = 4;
 const hostWord = 5;
 const tagWord = 6;
 const useWord = 7;
+const expiryWord = 8;
+const priorities = 256;
 
 /**
- * Where every stored response is: an open-addressing hash table over slots in typed arrays, 60 bytes a slot and 8 to 16
- * of table, so that a million of them are nothing to the garbage collector. Variants of a key are chained.
+ * Where every stored response is: an open-addressing hash table over slots in typed arrays, 64 bytes a slot, 4 for the list of its segment and 8 to
+ * 16 of table, so that a million of them are nothing to the garbage collector. Variants of a key are chained.
  *
  * It is a function of the logs, those of several writers too: the same records give the same index whether they are applied as they are
  * acknowledged, as another writer's log is followed, or read back at opening, also when the oldest segments are gone by then. What
@@ -87,6 +92,11 @@ export class DiskIndex {
   readonly #bodyFiles = new Map<number, BodyFile>();
   readonly #namespaces: NamespaceTable;
   readonly recent: RecentChanges;
+  readonly #members: SegmentMembers;
+  /** By priority, from the lowest: how many responses have it. */
+  readonly #priorities: Uint32Array<ArrayBuffer>;
+  /** By segment: how many responses with a body file have their head in it. */
+  readonly #fileHeads: number[] = [];
   #freed: BodyFile[] = [];
 
   /** Of `parts` that came from another thread, or empty with room for so many responses. */
@@ -98,6 +108,8 @@ export class DiskIndex {
     this.#columns = parts?.columns ?? new Uint32Array(words * room);
     this.#namespaces = new NamespaceTable(parts?.namespaces);
     this.recent = new RecentChanges(parts?.recent);
+    this.#members = new SegmentMembers(parts?.members);
+    this.#priorities = parts?.priorities ?? new Uint32Array(priorities);
     if (parts === undefined) return;
     this.#used = parts.used;
     this.#count = parts.count;
@@ -106,6 +118,7 @@ export class DiskIndex {
     for (const name of parts.segments) this.ordinalOf(name);
     this.#live = [...parts.live];
     this.#bodyFiles = new Map(parts.bodyFiles);
+    for (const slot of this.#bodyFiles.keys()) this.#countFile(slot, 1);
   }
 
   /** The arrays, which are this index's no more once they were transferred. */
@@ -124,6 +137,8 @@ export class DiskIndex {
       bodyFiles: this.#bodyFiles,
       namespaces: this.#namespaces.toParts(),
       recent: this.recent.toParts(),
+      members: this.#members.toLists(this.#segments.length),
+      priorities: this.#priorities,
     };
   }
 
@@ -223,6 +238,29 @@ export class DiskIndex {
     return current !== undefined && this.slotOf(hash, current) >= 0;
   }
 
+  /** Slots of responses with a body file, in order of arrival but for those that were put last. */
+  fileSlots(): IterableIterator<number> {
+    return this.#bodyFiles.keys();
+  }
+
+  /** Makes a response with a body file the last of `fileSlots`. */
+  putFileLast(slot: number): void {
+    const file = this.#bodyFiles.get(slot);
+    if (file === undefined) return;
+    this.#bodyFiles.delete(slot);
+    this.#bodyFiles.set(slot, file);
+  }
+
+  /** Whether the head of a response with a body file is in a segment. */
+  holdsFileHeads(segment: number): boolean {
+    return (this.#fileHeads[segment] ?? 0) > 0;
+  }
+
+  /** Forgets one response, as if a record had removed it. */
+  forget(slot: number): void {
+    if (this.sequenceOf(slot) > 0) this.#remove(slot);
+  }
+
   /** The slot of one stored response, or -1. */
   slotOf(hash: KeyHash, sequence: number): number {
     for (let slot = this.find(hash); slot >= 0; slot = this.nextOf(slot)) {
@@ -266,6 +304,59 @@ export class DiskIndex {
     return this.#namespaces.flushedCount > 0 && end < this.#used ? end : -1;
   }
 
+  /** As if it had not been used. */
+  forgetUse(slot: number): void {
+    const at = slot * words + useWord;
+    this.#columns[at] = (this.#columns[at] ?? 0) & ~1;
+  }
+
+  /** Whether a response is of no use any more. */
+  isExpired(slot: number, nowMs: number): boolean {
+    const expiry = this.#word(slot, expiryWord);
+    return expiry > 0 && 1000 * expiry <= nowMs;
+  }
+
+  /** The lowest priority that `part` of all responses or more do not exceed. */
+  commonPriority(part: number): number {
+    let count = 0;
+    for (let i = 0; i < priorities; i += 1) {
+      count += this.#priorities[i] ?? 0;
+      if (count > 0 && count >= part * this.#count) return i - 128;
+    }
+    return 0;
+  }
+
+  /** Slots that had their head or body in a segment, in the order of the log; `isIn` tells which still have. */
+  membersOf(segment: number): Uint32Array {
+    return this.#members.of(segment);
+  }
+
+  /** Whether a slot is in use, and its head or body in a segment. */
+  isIn(slot: number, segment: number): boolean {
+    if (this.sequenceOf(slot) === 0) return false;
+    return this.#word(slot, segmentWord) === segment || this.#word(slot, bodySegmentWord) === segment;
+  }
+
+  isHeadIn(slot: number, segment: number): boolean {
+    return this.sequenceOf(slot) > 0 && this.#word(slot, segmentWord) === segment;
+  }
+
+  /** A response is now, head and body, in another place of the log. */
+  move(slot: number, segment: number, offset: number, recordBytes: number): void {
+    const hasFile = this.#bodyFiles.has(slot);
+    this.#countLive(slot, -1);
+    if (hasFile) this.#countFile(slot, -1);
+    const at = slot * words;
+    this.#columns[at + segmentWord] = segment;
+    this.#columns[at + offsetWord] = offset;
+    this.#columns[at + lengthWord] = recordBytes;
+    this.#columns[at + bodySegmentWord] = segment;
+    this.forgetUse(slot);
+    this.#countLive(slot, 1);
+    if (hasFile) this.#countFile(slot, 1);
+    this.#members.add(segment, slot);
+  }
+
   /** Body files that nothing refers to any more, since this was last asked. */
   takeFreedFiles(): readonly BodyFile[] {
     const freed = this.#freed;
@@ -288,6 +379,8 @@ export class DiskIndex {
       }
       case recordTypes.freshened:
         return this.#freshen(header, segment, offset);
+      case recordTypes.moved:
+        return { place: this.#insertUnlessOvertaken(header, segment, offset), removed: 0 };
       case recordTypes.removed:
         return { place: undefined, removed: this.#takeAway(header) };
       case recordTypes.keyInvalidated:
@@ -306,13 +399,15 @@ export class DiskIndex {
     const removed: number[] = [];
     const name = this.#segments[segment];
     if (name !== undefined) this.#ordinals.delete(`${name.writer}-${name.number}`);
-    if (!this.isLive(segment)) return removed;
-    for (let slot = 0; slot < this.#used; slot += 1) {
-      if (this.#sequence[slot] === 0) continue;
-      if (this.#word(slot, segmentWord) !== segment && this.#word(slot, bodySegmentWord) !== segment) continue;
-      if (!this.#isFlushed(slot)) removed.push(this.#sequence[slot] ?? 0);
-      this.#remove(slot);
+    if (this.isLive(segment)) {
+      for (const slot of this.#members.of(segment)) {
+        const isIn = this.#word(slot, segmentWord) === segment || this.#word(slot, bodySegmentWord) === segment;
+        if (this.#sequence[slot] === 0 || !isIn) continue;
+        if (!this.#isFlushed(slot)) removed.push(this.#sequence[slot] ?? 0);
+        this.#remove(slot);
+      }
     }
+    this.#members.drop(segment);
     return removed;
   }
 
@@ -347,12 +442,15 @@ export class DiskIndex {
     }
     this.recent.noteSuccessor(current, sequence, sequence);
     const old = this.slotOf(hash, current);
+    // Who was validated was used.
+    const wasUsed = old >= 0 && this.wasUsed(old);
     if (old >= 0) {
       // The file goes over to the new head.
-      if (header.place === bodyPlaces.file) this.#bodyFiles.delete(old);
+      if (header.place === bodyPlaces.file) this.#dropFile(old);
       this.#remove(old);
     }
     const place = this.#hasBody(header) ? this.#insertUnlessOvertaken(header, segment, offset) : undefined;
+    if (wasUsed && place !== undefined) this.touch(this.slotOf(hash, sequence));
     return { place, removed: old < 0 ? 0 : 1 };
   }
 
@@ -379,6 +477,9 @@ export class DiskIndex {
     this.#table.fill(0);
     this.#sequence.fill(0);
     this.#live.fill(0);
+    this.#fileHeads.fill(0);
+    this.#members.clear();
+    this.#priorities.fill(0);
     this.#used = 0;
     this.#count = 0;
     this.#free = none;
@@ -430,6 +531,8 @@ export class DiskIndex {
     if (known >= 0) {
       this.#countLive(known, -1);
       this.#namespaces.leave(this.#namespaceIdOf(known));
+      this.#countPriority(known, -1);
+      this.#dropFile(known);
     }
     const slot = known >= 0 ? known : this.#link(hash);
     this.#sequence[slot] = header.sequence;
@@ -441,13 +544,19 @@ export class DiskIndex {
     columns[at + hostWord] = header.hostHash;
     columns[at + tagWord] = header.tagBits;
     columns[at + useWord] = (namespace << 16) | ((header.priority & 0xff) << 8);
+    columns[at + expiryWord] = expiryOf(header.expiresMs);
     columns[at + bodySegmentWord] =
       header.place === bodyPlaces.log
         ? this.ordinalOf({ writer: header.bodyWriter, number: header.bodyNumber })
         : segment;
     this.#countLive(slot, 1);
+    this.#countPriority(slot, 1);
+    this.#members.add(segment, slot);
+    const bodySegment = this.#word(slot, bodySegmentWord);
+    if (bodySegment !== segment) this.#members.add(bodySegment, slot);
     if (header.place === bodyPlaces.file) {
       this.#bodyFiles.set(slot, fileOf(header));
+      this.#countFile(slot, 1);
     }
     return this.placeOf(slot);
   }
@@ -497,6 +606,25 @@ export class DiskIndex {
     if (bodySegment !== segment) this.#live[bodySegment] = (this.#live[bodySegment] ?? 0) + change;
   }
 
+  #countFile(slot: number, change: number): void {
+    const segment = this.#word(slot, segmentWord);
+    this.#fileHeads[segment] = (this.#fileHeads[segment] ?? 0) + change;
+  }
+
+  /** The file is no longer this response's; whether it is anybody's is the caller's business. */
+  #dropFile(slot: number): BodyFile | undefined {
+    const file = this.#bodyFiles.get(slot);
+    if (file === undefined) return undefined;
+    this.#bodyFiles.delete(slot);
+    this.#countFile(slot, -1);
+    return file;
+  }
+
+  #countPriority(slot: number, change: number): void {
+    const at = this.priorityOf(slot) + 128;
+    this.#priorities[at] = (this.#priorities[at] ?? 0) + change;
+  }
+
   /** Takes a free slot and makes it the first of its key's chain. */
   #link(hash: KeyHash): number {
     if (2 * this.#count >= this.#table.length) this.#growTable();
@@ -524,13 +652,11 @@ export class DiskIndex {
       while (this.#next(before) !== slot) before = this.#next(before);
       this.#columns[before * words + nextWord] = next < 0 ? none : next;
     }
-    const file = this.#bodyFiles.get(slot);
-    if (file !== undefined) {
-      this.#freed.push(file);
-      this.#bodyFiles.delete(slot);
-    }
+    const file = this.#dropFile(slot);
+    if (file !== undefined) this.#freed.push(file);
     this.#countLive(slot, -1);
     this.#namespaces.leave(this.#namespaceIdOf(slot));
+    this.#countPriority(slot, -1);
     this.#sequence[slot] = 0;
     this.#columns[slot * words + nextWord] = this.#free;
     this.#free = slot;
@@ -602,6 +728,12 @@ export class DiskIndex {
 
 function fileOf(header: RecordHeader): BodyFile {
   return { writer: header.bodyWriter, number: header.bodyNumber, bytes: header.bodyBytes };
+}
+
+/** In seconds, rounded up; 0 for never. What is beyond the year 2106 is never. */
+function expiryOf(expiresMs: number): number {
+  const seconds = Math.max(1, Math.ceil(expiresMs / 1000));
+  return expiresMs === 0 || !(seconds <= 0xffff_ffff) ? 0 : seconds;
 }
 
 function grown<T extends Uint32Array | Float64Array>(from: T, to: T): T {

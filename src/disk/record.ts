@@ -14,9 +14,10 @@ export const recordTypes = {
   keyInvalidated: 4,
   cleared: 5,
   namespaceFlushed: 6,
+  moved: 7,
 } as const;
 export type RecordType = (typeof recordTypes)[keyof typeof recordTypes];
-const lastRecordType = recordTypes.namespaceFlushed;
+const lastRecordType = recordTypes.moved;
 
 /** Where the bytes of a body are: behind the head, in a file of their own, or behind the head of an older record. */
 export const bodyPlaces = { inline: 0, file: 1, log: 2 } as const;

@@ -19,6 +19,7 @@ export interface OpenTask {
   readonly kind: 'open';
   readonly directory: string;
   readonly nowMs: number;
+  readonly measureFree: boolean;
 }
 
 /** Records back to back, complete but for their checksums and for their heads, which are drafts that the worker packs. */
@@ -37,6 +38,17 @@ export interface BodySlab {
   readonly pieces: readonly number[];
 }
 
+/** Responses to be appended again, because the segment that they are in is about to go. */
+export interface MoveTask {
+  readonly from: SegmentName;
+  /** What the records may take; one that would go beyond is left for the next time. */
+  readonly limitBytes: number;
+  /** Newer than that of any record that is in the log: for a segment that is begun with what is moved. */
+  readonly sequence: number;
+  /** Where the responses are: writer and number of the segment, offset, length and sequence, five numbers each. */
+  readonly places: readonly number[];
+}
+
 /** Done in the order of the fields. */
 export interface BatchTask {
   readonly kind: 'batch';
@@ -52,6 +64,10 @@ export interface BatchTask {
   /** Ends the segment that is open. */
   readonly seal: boolean;
   readonly logs: readonly LogSlab[];
+  /** After the logs: what a record among them removes is not moved, and what a later one removes was moved before. */
+  readonly moves: MoveTask | undefined;
+  /** Whether to tell how much room the device has. */
+  readonly measureFree: boolean;
 }
 
 export interface CloseTask {
@@ -69,6 +85,7 @@ export interface WriterFailure {
 }
 
 export interface SegmentInfo extends SegmentName {
+  /** What the file and its hint take. */
   readonly bytes: number;
 }
 
@@ -81,12 +98,18 @@ export type OpenAnswer =
       readonly index: IndexParts;
       /** Oldest first. */
       readonly segments: readonly SegmentInfo[];
+      readonly freeBytes: number | undefined;
     };
 
 /** Where a slab went, or why it did not, and how long it is with its heads packed. */
 export type LogAnswer =
   | { readonly outcome: 'written'; readonly segment: number; readonly offset: number; readonly usedBytes: number }
   | { readonly outcome: 'failed'; readonly failure: WriterFailure; readonly usedBytes: number };
+
+export type MoveAnswer =
+  /** The segment that they are in now, and for each in the order of the task: offset and length there; 0 and 0 for one that is damaged, 1 and 0 for one that does not fit. */
+  | { readonly outcome: 'moved'; readonly segment: number; readonly places: readonly number[] }
+  | { readonly outcome: 'failed'; readonly failure: WriterFailure };
 
 export type BodyAnswer =
   | { readonly file: number; readonly outcome: 'written'; readonly bytes: number }
@@ -103,6 +126,9 @@ export interface BatchAnswer {
   readonly buffers: readonly ArrayBuffer[];
   readonly logs: readonly LogAnswer[];
   readonly bodies: readonly BodyAnswer[];
+  readonly moved: MoveAnswer | undefined;
+  /** What other users of the device find free, if that was asked for and can be told. */
+  readonly freeBytes: number | undefined;
   /** What went wrong without harm to any record: a file that could not be removed, a hint that could not be written. */
   readonly problems: readonly WriterFailure[];
 }

@@ -2,7 +2,16 @@ import type { HeadRow } from '../disk/head-codec.js';
 import { firstRowMark, textMark } from '../disk/head-draft.js';
 import type { Applied, BodyFile, SegmentName } from '../disk/index-table.js';
 import { type RecordHeader, readHeader, recordCostOf } from '../disk/record.js';
-import type { BatchAnswer, BatchTask, BodyAnswer, LogAnswer, WriterFailure, WriterSession } from './messages.js';
+import type {
+  BatchAnswer,
+  BatchTask,
+  BodyAnswer,
+  LogAnswer,
+  MoveAnswer,
+  MoveTask,
+  WriterFailure,
+  WriterSession,
+} from './messages.js';
 import type { WriterPool } from './pool.js';
 import { retryOf, type Slab, SlabPool } from './slabs.js';
 
@@ -22,6 +31,13 @@ export interface WriteQueueOptions {
   readonly after: (ms: number, callback: () => void) => () => void;
   /** Called for every record that became durable, in log order. */
   readonly apply: (header: RecordHeader, segment: SegmentName, offset: number) => Applied;
+  /** What is to be moved with the batch that is about to go; called for one if `requestMoves` was. */
+  readonly takeMoves: () => MoveTask | undefined;
+  /** What came of it; `undefined` when that is not known. */
+  readonly onMoved: (answer: MoveAnswer | undefined) => void;
+  /** Whether batches are to tell how much room the device has; `onFree` is called for each that could. */
+  readonly measureFree: boolean;
+  readonly onFree: (bytes: number) => void;
   /** No space was left for a batch. `true`: room was made, it is worth another try. */
   readonly onFull: () => boolean;
   /** Something could not be written or removed; called once for a batch. */
@@ -40,6 +56,7 @@ interface Step {
 interface Flight {
   readonly logs: readonly Slab[];
   readonly bodies: readonly Slab[];
+  readonly moves: MoveTask | undefined;
 }
 
 /**
@@ -58,6 +75,7 @@ export class WriteQueue {
   #removeFiles: Pick<BodyFile, 'writer' | 'number'>[] = [];
   #dropSegments: SegmentName[] = [];
   #seal = false;
+  #wantsMoves = false;
   #waiting: Step[] = [];
   #waitingBytes = 0;
   readonly #bodyListeners = new Map<number, (answer: BodyAnswer) => void>();
@@ -176,6 +194,12 @@ export class WriteQueue {
     this.#schedule();
   }
 
+  /** The next batch takes along what is to be moved. */
+  requestMoves(): void {
+    this.#wantsMoves = true;
+    this.#schedule();
+  }
+
   /** Resolves when everything that was appended before the call is durable, or has failed. */
   written(): Promise<void> {
     return new Promise((resolve) => {
@@ -217,6 +241,7 @@ export class WriteQueue {
       this.#abandon.length > 0 ||
       this.#removeFiles.length > 0 ||
       this.#dropSegments.length > 0 ||
+      this.#wantsMoves ||
       this.#seal
     );
   }
@@ -254,6 +279,10 @@ export class WriteQueue {
     const logs = this.#logs.splice(0, Math.max(0, half - bodies.length));
     // A body may only be finished by the batch that brings its last bytes, or a later one.
     const isAll = this.#bodies.length === 0;
+    // May drop segments.
+    const wantsMoves = this.#wantsMoves;
+    this.#wantsMoves = false;
+    const moves = wantsMoves ? this.#options.takeMoves() : undefined;
     const task: BatchTask = {
       kind: 'batch',
       session: this.#session,
@@ -264,9 +293,11 @@ export class WriteQueue {
       abandon: isAll ? this.#abandon.splice(0) : [],
       seal: this.#seal,
       logs: logs.map(({ buffer, usedBytes, rows, isRetry }) => ({ buffer, usedBytes, rows, isPacked: isRetry })),
+      moves,
+      measureFree: this.#options.measureFree,
     };
     this.#seal = false;
-    this.#flight = { logs, bodies };
+    this.#flight = { logs, bodies, moves };
     return { flight: this.#flight, task };
   }
 
@@ -288,6 +319,10 @@ export class WriteQueue {
       }
       this.#slabs.giveBack(buffer);
     }
+    if (flight.moves !== undefined) {
+      this.#settleMoves(answer.moved, failures);
+    }
+    if (answer.freeBytes !== undefined) this.#options.onFree(answer.freeBytes);
     // Before what was queued meanwhile: the order of the log is the order in which things happened.
     this.#logs.unshift(...again);
     for (const buffer of answer.buffers.slice(flight.logs.length)) this.#slabs.giveBack(buffer);
@@ -302,6 +337,19 @@ export class WriteQueue {
     }
     const [failure] = failures;
     if (failure !== undefined) this.#options.onFailure(failure);
+  }
+
+  #settleMoves(moved: MoveAnswer | undefined, failures: WriterFailure[]): void {
+    if (moved?.outcome === 'failed') failures.push(moved.failure);
+    if (moved?.outcome === 'moved') {
+      const { segment: number, places } = moved;
+      let usedBytes = 0;
+      for (let i = 0; i < places.length; i += 2) {
+        usedBytes = Math.max(usedBytes, (places[i] ?? 0) + (places[i + 1] ?? 0));
+      }
+      if (usedBytes > 0) this.#session = { ...this.#session, last: { number, usedBytes } };
+    }
+    this.#options.onMoved(moved);
   }
 
   #applyAll(
@@ -334,6 +382,7 @@ export class WriteQueue {
     const message = error instanceof Error ? error.message : String(error);
     this.#failBodies({ code: 'ERR_CACHE_WORKER', message });
     failUnits(flight.logs, { code: 'ERR_CACHE_WORKER', message });
+    if (flight.moves !== undefined) this.#options.onMoved(undefined);
     this.#options.onWorkerLost(error);
   }
 

@@ -10,6 +10,10 @@ export interface DiskStoreOptions {
   readonly directory: string;
   /** What the cache may take on the disk, in bytes. The oldest responses go first. */
   readonly maxBytes: number;
+  /** What the cache may hold, in responses. @default Infinity */
+  readonly maxEntries?: number;
+  /** What is to stay free on the device, in bytes. @default 0 */
+  readonly minFreeBytes?: number;
   /** A longer response is not stored, in bytes. @default maxBytes / 4 */
   readonly maxEntryBytes?: number;
   readonly onEvent?: StoreListener;
@@ -17,9 +21,9 @@ export interface DiskStoreOptions {
   readonly workerUrl?: URL;
   /** ms since the epoch. @default Date.now */
   readonly nowMs?: () => number;
-  /** Size of a file of the log, in bytes. @default a sixteenth of maxBytes, 256 KiB at least, 64 MiB at most */
+  /** Size of a file of the log, in bytes. @default maxBytes / 128, 256 KiB at least, 64 MiB at most */
   readonly segmentBytes?: number;
-  /** How many segments' descriptors are kept open. @default 64 */
+  /** How many segments' descriptors are kept open. @default 192 */
   readonly maxOpenSegments?: number;
   /** When the disk has not answered for so long, in ms, nothing is stored until it does. @default 30000 */
   readonly stallMs?: number;
@@ -37,11 +41,11 @@ const defaultWorker = new URL('../../workers/writer.js', import.meta.url);
  */
 export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStore> {
   const directory = resolve(options.directory);
-  const nowMs = options.nowMs ?? Date.now;
+  const { nowMs = Date.now, minFreeBytes = 0 } = options;
   const pool = createWriterPool(options.workerUrl ?? defaultWorker);
   let answer: OpenAnswer;
   try {
-    answer = await pool.open({ kind: 'open', directory, nowMs: nowMs() });
+    answer = await pool.open({ kind: 'open', directory, nowMs: nowMs(), measureFree: minFreeBytes > 0 });
   } catch (cause) {
     await pool.close(undefined).catch(() => {});
     throw new CacheError('ERR_CACHE_WORKER', 'the thread that writes the cache could not be started', { cause });
@@ -53,9 +57,11 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStor
   const settings = {
     directory,
     maxBytes: options.maxBytes,
+    maxEntries: options.maxEntries ?? Infinity,
+    minFreeBytes,
     maxEntryBytes: options.maxEntryBytes ?? Math.floor(options.maxBytes / 4),
-    segmentBytes: options.segmentBytes ?? Math.min(64 * MiB, Math.max(MiB / 4, Math.floor(options.maxBytes / 16))),
-    maxOpenSegments: options.maxOpenSegments ?? 64,
+    segmentBytes: options.segmentBytes ?? Math.min(64 * MiB, Math.max(MiB / 4, Math.floor(options.maxBytes / 128))),
+    maxOpenSegments: options.maxOpenSegments ?? 192,
     stallMs: options.stallMs ?? 30_000,
     after: options.after ?? afterMs,
     nowMs,

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { DiskIndex, LogPlace } from '../disk/index-table.js';
 import { hashOfKey, type KeyHash } from '../disk/key-hash.js';
+import type { RecordHeader } from '../disk/record.js';
 import { CacheError } from '../errors.js';
 import type { StoredHead } from '../http/message.js';
 import { failureOf } from '../protocol/failure.js';
@@ -40,10 +41,12 @@ export class DiskReader {
   async read(slot: number, key: string | undefined): Promise<FoundRecord | undefined> {
     const { index, files, onDamage, onFailure } = this.#options;
     const place = index.placeOf(slot);
+    const isMoved = (): boolean => !index.isHeadIn(slot, place.ordinal);
     let record: ReadRecord | string | undefined;
     try {
       record = await readRecord(files, place);
     } catch (error) {
+      if (index.sequenceOf(slot) === place.sequence && isMoved()) return this.read(slot, key);
       const failure = failureOf(error);
       if (failure.code === 'ENOENT') record = 'its file is gone';
       // A segment that was dropped meanwhile, or files that were closed, are not worth a word.
@@ -58,7 +61,8 @@ export class DiskReader {
   }
 
   responseOf({ place, record }: FoundRecord): StoredResponse {
-    const { files, onDamage } = this.#options;
+    const { onDamage } = this.#options;
+    const open = () => this.#openBody(place, record.header);
     const { header, key, head, inlineBody, crcs } = record;
     const { bodyBytes, blockShift } = header;
     return {
@@ -71,7 +75,7 @@ export class DiskReader {
         if (inlineBody !== undefined) return createBytesStream(inlineBody, range);
         const body = {
           bodyBytes,
-          open: async () => ({ ...(await openBodyOf(files, place, header)), crcs, blockShift }),
+          open: async () => ({ ...(await open()), crcs, blockShift }),
           onCorrupt: (detail: string) => onDamage(key, header.hash, place.sequence, detail),
         };
         return createBlockStream(body, range);
@@ -81,16 +85,16 @@ export class DiskReader {
 
   /** What was just stored: read again only if somebody wants its body. */
   responseAt(place: LogPlace, key: string, head: StoredHead, bodyBytes: number): StoredResponse {
-    const { files, onDamage } = this.#options;
+    const { onDamage } = this.#options;
     const onCorrupt = (detail: string): void => onDamage(key, hashOfKey(key), place.sequence, detail);
     const open = async () => {
-      const record = await readRecord(files, place);
+      const record = await this.#readAgain(place, hashOfKey(key));
       if (typeof record === 'string') {
         onCorrupt(record);
         throw new CacheError('ERR_CACHE_CORRUPT', record);
       }
       const { header, crcs } = record;
-      return { ...(await openBodyOf(files, place, header)), crcs, blockShift: header.blockShift };
+      return { ...(await this.#openBody(place, header)), crcs, blockShift: header.blockShift };
     };
     return {
       ref: { key, sequence: place.sequence },
@@ -100,5 +104,37 @@ export class DiskReader {
       inlineBody: undefined,
       openBody: (range?: ByteRange): Readable => createBlockStream({ bodyBytes, open, onCorrupt }, range),
     };
+  }
+
+  /** The body of a response that may have been moved since its head was read. */
+  async #openBody(place: LogPlace, header: RecordHeader): ReturnType<typeof openBodyOf> {
+    const { files } = this.#options;
+    try {
+      return await openBodyOf(files, place, header);
+    } catch (error) {
+      const now = this.#newPlaceOf(place, header.hash);
+      const record = now === undefined ? undefined : await readRecord(files, now);
+      if (now === undefined || record === undefined || typeof record === 'string') throw error;
+      return openBodyOf(files, now, record.header);
+    }
+  }
+
+  async #readAgain(place: LogPlace, hash: KeyHash): Promise<ReadRecord | string> {
+    const { files } = this.#options;
+    try {
+      return await readRecord(files, place);
+    } catch (error) {
+      const now = this.#newPlaceOf(place, hash);
+      if (now === undefined) throw error;
+      return readRecord(files, now);
+    }
+  }
+
+  /** Where a response is by now, if it was moved. */
+  #newPlaceOf(place: LogPlace, hash: KeyHash): LogPlace | undefined {
+    const { index } = this.#options;
+    const slot = index.slotOf(hash, place.sequence);
+    const now = slot < 0 ? undefined : index.placeOf(slot);
+    return now?.ordinal === place.ordinal ? undefined : now;
   }
 }

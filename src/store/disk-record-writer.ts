@@ -74,13 +74,13 @@ export class RecordWriter {
     fields: Partial<RecordHeader> & Pick<RecordHeader, 'type'>,
     leaving: readonly number[] = [],
   ): Promise<RecordResult> {
-    return this.#append([headerWith({ ...fields, sequence: this.#nextSequence() })], leaving, undefined, () => {});
+    return this.#append([headerWith({ ...fields, sequence: this.nextSequence() })], leaving, undefined, () => {});
   }
 
   /** Appends a record that removes everything before it. */
   async noteCleared(): Promise<RecordResult> {
     const before = this.#clearedSequence;
-    const sequence = this.#nextSequence();
+    const sequence = this.nextSequence();
     this.#clearedSequence = sequence;
     const result = await this.#append([headerWith({ type: recordTypes.cleared, sequence })], [], undefined, () => {});
     if (result.outcome === 'failed' && this.#clearedSequence === sequence) this.#clearedSequence = before;
@@ -89,7 +89,7 @@ export class RecordWriter {
 
   /** Appends a record that flushes a namespace. `begin` is called with its sequence before anything else can be appended. */
   noteFlushed(namespaceHash: number, begin: (sequence: number) => void): Promise<RecordResult> {
-    const sequence = this.#nextSequence();
+    const sequence = this.nextSequence();
     begin(sequence);
     const header = headerWith({ type: recordTypes.namespaceFlushed, sequence, namespaceHash });
     return this.#append([header], [], undefined, () => {});
@@ -108,7 +108,7 @@ export class RecordWriter {
     if (recordBytes + record.removes.length * recordHeaderBytes > this.#queue.maxAppendBytes) {
       return Promise.resolve(failed(`a body of ${bodyBytes} bytes is too large`, 'too-large'));
     }
-    const sequence = this.#nextSequence();
+    const sequence = this.nextSequence();
     const header = headerWith({
       ...record.header,
       sequence,
@@ -152,7 +152,7 @@ export class RecordWriter {
     const leaving = [...alsoLeaving];
     for (const { replaces } of headers) if (replaces > 0) leaving.push(replaces);
     for (const sequence of leaving) this.#leaving.add(sequence);
-    this.#space.reserve(costBytes);
+    this.#space.reserveRecords(costBytes);
     this.#makeRoom();
     let heldBytes = costBytes;
     return new Promise((resolve) => {
@@ -169,7 +169,7 @@ export class RecordWriter {
         (result) => {
           // A record that was given up because the disk did not answer may be written after all.
           const cost = result.outcome === 'failed' ? 0 : result.costBytes;
-          this.#space.reserve(cost - heldBytes);
+          this.#space.reserveRecords(cost - heldBytes);
           heldBytes = cost;
           for (const sequence of leaving) this.#leaving.delete(sequence);
           resolve(result);
@@ -178,7 +178,8 @@ export class RecordWriter {
     });
   }
 
-  #nextSequence(): number {
+  /** Higher than any before. */
+  nextSequence(): number {
     this.#lastSequence = nextSequenceOf(this.#queue.session.lane, this.#lastSequence, this.#nowMs());
     return this.#lastSequence;
   }

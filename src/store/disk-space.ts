@@ -7,15 +7,20 @@ const blockBytes = 4096;
 /** Evicted sequences that are remembered: a response that replaces an evicted one is not late. */
 const maxEvictedRemembered = 4096;
 
-interface Segment extends SegmentName {
+export interface Segment extends SegmentName {
   readonly ordinal: number;
+  /** What the file and its hint take. */
   bytes: number;
+  /** What of it is the hint, which is not on the disk before the segment is sealed. */
+  hintBytes: number;
 }
 
-export interface Eviction {
-  readonly segments: readonly Segment[];
-  readonly entries: number;
-  readonly bytes: number;
+export interface SpaceLimits {
+  readonly maxBytes: number;
+  /** Room to be had from here on below the budget, so that there is time to copy what is to be kept. */
+  readonly headroomBytes: number;
+  /** What other users of the device are to find free. */
+  readonly minFreeBytes: number;
 }
 
 /**
@@ -24,18 +29,22 @@ export interface Eviction {
  * older one is gone.
  */
 export class DiskSpace {
-  readonly maxBytes: number;
-  /** What the device has room for, if that is less. */
-  #limitBytes: number;
+  readonly #limits: SpaceLimits;
+  /** What the device was found to have room for, if that is less than the budget. */
+  #shrunkBytes: number;
+  /** What leaves `minFreeBytes` to others. */
+  #deviceBytes = Infinity;
   readonly #index: DiskIndex;
   /** Oldest first. */
   readonly #segments: Segment[] = [];
   readonly #evicted = new Set<number>();
   #usedBytes = 0;
+  /** The part of it that is for records that are not written yet. */
+  #pendingBytes = 0;
 
-  constructor(maxBytes: number, index: DiskIndex, segments: readonly SegmentInfo[]) {
-    this.maxBytes = maxBytes;
-    this.#limitBytes = maxBytes;
+  constructor(limits: SpaceLimits, index: DiskIndex, segments: readonly SegmentInfo[]) {
+    this.#limits = limits;
+    this.#shrunkBytes = limits.maxBytes;
     this.#index = index;
     for (const { writer, number, bytes } of segments) this.#add({ writer, number }, bytes);
     for (const file of index.bodyFiles()) this.#usedBytes += fileCostOf(file.bytes);
@@ -45,11 +54,45 @@ export class DiskSpace {
     return this.#usedBytes;
   }
 
-  get isOver(): boolean {
-    return this.#usedBytes > this.#limitBytes;
+  /** What the file system shows: not what was only taken so far. */
+  get shownBytes(): number {
+    const last = this.#segments.at(-1);
+    return this.#usedBytes - this.#pendingBytes - (last === undefined ? 0 : last.hintBytes + blockBytes / 2);
   }
 
-  /** Takes space for what will be written, or gives it back. */
+  /** What may be taken now; negative when too much is in use. */
+  get roomBytes(): number {
+    return Math.min(this.#shrunkBytes, this.#deviceBytes) - this.#usedBytes;
+  }
+
+  get isOver(): boolean {
+    return this.roomBytes < 0;
+  }
+
+  get isNearlyOver(): boolean {
+    return this.roomBytes < this.#limits.headroomBytes;
+  }
+
+  /** Others need so much of the device that nothing more can be taken, and nothing is left to give up for it. */
+  get isStarved(): boolean {
+    return this.#deviceBytes < this.#usedBytes && !this.hasSealed;
+  }
+
+  /** The oldest segment, which may be the one that is being written. */
+  get oldest(): Segment | undefined {
+    return this.#segments[0];
+  }
+
+  /** The newest segment may still be written. */
+  get hasSealed(): boolean {
+    return this.#segments.length > 1;
+  }
+
+  segments(): readonly Segment[] {
+    return this.#segments;
+  }
+
+  /** Takes space for a body file, or gives it back. */
   reserve(bytes: number): void {
     this.#usedBytes += bytes;
   }
@@ -58,59 +101,64 @@ export class DiskSpace {
     this.#usedBytes -= bytes;
   }
 
+  /** Takes space for records that will be written, or gives it back. */
+  reserveRecords(bytes: number): void {
+    this.#usedBytes += bytes;
+    this.#pendingBytes += bytes;
+  }
+
   /** The device is full: from here on, no more than this much less than now. Grows again with every segment begun. */
   shrink(bytes: number): void {
-    this.#limitBytes = Math.max(0, Math.min(this.#limitBytes, this.#usedBytes - bytes));
+    this.#shrunkBytes = Math.max(0, Math.min(this.#shrunkBytes, this.#usedBytes - bytes));
+  }
+
+  /** The device has so much room left. */
+  noteFree(freeBytes: number): void {
+    const written = this.#usedBytes - this.#pendingBytes;
+    this.#deviceBytes = Math.max(0, written + freeBytes - this.#limits.minFreeBytes);
   }
 
   /** A record for which space was reserved is now in a segment. */
   settle(name: SegmentName, ordinal: number, recordBytes: number): void {
     const last = this.#segments.at(-1);
     const isNew = last?.ordinal !== ordinal;
-    if (isNew) this.#limitBytes = Math.min(this.maxBytes, this.#limitBytes + Math.ceil(this.maxBytes / 64));
+    if (isNew) {
+      const { maxBytes } = this.#limits;
+      this.#shrunkBytes = Math.min(maxBytes, this.#shrunkBytes + Math.ceil(maxBytes / 64));
+    }
     const segment = isNew ? this.#add(name, 0) : last;
     segment.bytes += recordCostOf(recordBytes);
+    segment.hintBytes += recordHeaderBytes;
+    this.#pendingBytes -= recordCostOf(recordBytes);
+  }
+
+  /** Gives up the oldest segment. */
+  dropOldest(): void {
+    const segment = this.#segments.shift();
+    if (segment !== undefined) this.#usedBytes -= segment.bytes;
   }
 
   wasEvicted(sequence: number): boolean {
     return this.#evicted.has(sequence);
   }
 
-  /**
-   * Takes the oldest segments out of the index until the rest fits, and dead ones whatever fits. The newest stays, for it
-   * may still be written. `undefined` when there is nothing to take.
-   */
-  evict(): Eviction | undefined {
-    const segments: Segment[] = [];
-    let entries = 0;
-    let bytes = 0;
-    while (this.#segments.length > 1) {
-      const oldest = this.#segments[0];
-      if (oldest === undefined || (!this.isOver && this.#index.isLive(oldest.ordinal))) break;
-      this.#segments.shift();
-      for (const sequence of this.#index.dropSegment(oldest.ordinal)) {
-        entries += 1;
-        this.#remember(sequence);
-      }
-      this.#usedBytes -= oldest.bytes;
-      bytes += oldest.bytes;
-      segments.push(oldest);
-    }
-    return segments.length === 0 ? undefined : { segments, entries, bytes };
+  noteEvicted(sequence: number): void {
+    this.#evicted.add(sequence);
+    const [first] = this.#evicted;
+    if (this.#evicted.size > maxEvictedRemembered && first !== undefined) this.#evicted.delete(first);
+  }
+
+  /** It was not evicted after all. */
+  forgetEvicted(sequence: number): void {
+    this.#evicted.delete(sequence);
   }
 
   #add(name: SegmentName, fileBytes: number): Segment {
     const bytes = Math.max(fileBytes, recordCostOf(recordHeaderBytes)) + blockBytes;
-    const segment = { ...name, ordinal: this.#index.ordinalOf(name), bytes };
+    const segment = { ...name, ordinal: this.#index.ordinalOf(name), bytes, hintBytes: 0 };
     this.#segments.push(segment);
     this.#usedBytes += bytes;
     return segment;
-  }
-
-  #remember(sequence: number): void {
-    this.#evicted.add(sequence);
-    const [first] = this.#evicted;
-    if (this.#evicted.size > maxEvictedRemembered && first !== undefined) this.#evicted.delete(first);
   }
 }
 

@@ -12,7 +12,7 @@ import { CacheError } from '../errors.js';
 import type { StoredHead } from '../http/message.js';
 import type { OpenAnswer, WriterFailure } from '../protocol/messages.js';
 import type { WriterPool } from '../protocol/pool.js';
-import { WriteQueue } from '../protocol/write-queue.js';
+import { type RecordResult, WriteQueue } from '../protocol/write-queue.js';
 import type {
   CommitResult,
   CreateOptions,
@@ -29,6 +29,7 @@ import type {
   UpdateOptions,
 } from './contract.js';
 import { DiskEntryWriter, type WriterHost, type WrittenBody } from './disk-entry-writer.js';
+import { DiskEvictor, type Victim } from './disk-evictor.js';
 import { DiskFiles } from './disk-files.js';
 import { DiskInvalidation } from './disk-invalidation.js';
 import { DiskReader, type FoundRecord } from './disk-reader.js';
@@ -38,6 +39,8 @@ import { DiskSpace, fileCostOf } from './disk-space.js';
 export interface DiskStoreSettings {
   readonly directory: string;
   readonly maxBytes: number;
+  readonly maxEntries: number;
+  readonly minFreeBytes: number;
   readonly maxEntryBytes: number;
   readonly segmentBytes: number;
   readonly maxOpenSegments: number;
@@ -65,6 +68,7 @@ export class DiskStore implements ResponseStore, WriterHost {
   readonly #space: DiskSpace;
   readonly #records: RecordWriter;
   readonly #invalidation: DiskInvalidation;
+  readonly #evictor: DiskEvictor;
   readonly #writers = new Set<DiskEntryWriter>();
   readonly #counters = {
     lookups: 0,
@@ -76,13 +80,18 @@ export class DiskStore implements ResponseStore, WriterHost {
     invalidated: 0,
     softInvalidated: 0,
     evicted: 0,
+    reinserted: 0,
     corrupt: 0,
     workersLost: 0,
   };
   readonly queue: WriteQueue;
   #nextFile = 1;
   #heldBytes = 0;
+  /** Responses whose records are on their way, less those that are evicted for them. */
+  #comingEntries = 0;
+  readonly #victims = new Set<number>();
   #awaitingRoom: (() => void)[] = [];
+  #trimming: Promise<void> | undefined;
   #lossesInARow = 0;
   #isDown = false;
   #closing: Promise<void> | undefined;
@@ -98,7 +107,10 @@ export class DiskStore implements ResponseStore, WriterHost {
       onDamage: (key, hash, sequence, detail) => this.#heal(key, hash, sequence, detail),
       onFailure: (failure) => this.#report(failure),
     });
-    this.#space = new DiskSpace(settings.maxBytes, this.#index, opened.segments);
+    const { maxBytes, minFreeBytes, segmentBytes } = settings;
+    const headroomBytes = Math.min(1.5 * segmentBytes, maxBytes / 8);
+    this.#space = new DiskSpace({ maxBytes, minFreeBytes, headroomBytes }, this.#index, opened.segments);
+    if (opened.freeBytes !== undefined) this.#space.noteFree(opened.freeBytes);
     this.queue = new WriteQueue({
       pool,
       session: {
@@ -106,16 +118,23 @@ export class DiskStore implements ResponseStore, WriterHost {
         writer: opened.writer,
         lane: opened.lane,
         last: { number: 0, usedBytes: 0 },
-        segmentBytes: settings.segmentBytes,
+        segmentBytes,
       },
       slabBytes,
       maxSlabs,
       stallMs: settings.stallMs,
       after: settings.after,
       apply: (header, segment, offset) => this.#apply(header, segment, offset),
+      takeMoves: () => this.#evictor.takeMoves(),
+      onMoved: (answer) => this.#evictor.settleMoves(answer),
+      measureFree: minFreeBytes > 0,
+      onFree: (bytes) => {
+        this.#space.noteFree(bytes);
+        this.#evictor.makeRoom();
+      },
       onFull: () => {
         this.#space.shrink(2 * slabBytes);
-        return this.#makeRoom();
+        return this.#evictor.makeRoom();
       },
       onFailure: (failure) => this.#report(failure),
       onWorkerLost: (cause) => this.#onWorkerLost(cause),
@@ -123,7 +142,7 @@ export class DiskStore implements ResponseStore, WriterHost {
     this.#records = new RecordWriter(this.queue, this.#space, {
       lastSequence: this.#index.lastSequence,
       nowMs: settings.nowMs,
-      makeRoom: () => this.#makeRoom(),
+      makeRoom: () => this.#evictor.makeRoom(),
     });
     this.#invalidation = new DiskInvalidation({
       index: this.#index,
@@ -135,7 +154,9 @@ export class DiskStore implements ResponseStore, WriterHost {
       freshen: (found, head) => this.#freshen(found, head, undefined),
       onSwept: () => this.#onSwept(),
     });
-    this.#makeRoom();
+    this.#evictor = this.#createEvictor(opened.writer);
+    this.#evictor.makeRoom();
+    this.#trim();
   }
 
   get maxEntryBytes(): number {
@@ -211,7 +232,7 @@ export class DiskStore implements ResponseStore, WriterHost {
   async stats(): Promise<StoreStats> {
     return {
       entries: this.#index.count,
-      bytes: this.#space.usedBytes,
+      bytes: this.#space.shownBytes,
       maxBytes: this.#settings.maxBytes,
       counters: { ...this.#counters },
     };
@@ -219,6 +240,7 @@ export class DiskStore implements ResponseStore, WriterHost {
 
   async flush(): Promise<void> {
     await Promise.all([...this.#writers].map((writer) => writer.settled()));
+    await this.#trimming;
     await this.queue.written();
   }
 
@@ -226,7 +248,7 @@ export class DiskStore implements ResponseStore, WriterHost {
     if (this.#isOff) return;
     for (const writer of this.#writers) writer.supersede('superseded');
     await this.#records.noteCleared();
-    this.#makeRoom();
+    this.#evictor.makeRoom();
   }
 
   close(): Promise<void> {
@@ -241,6 +263,11 @@ export class DiskStore implements ResponseStore, WriterHost {
   refusal(): DeclineReason | undefined {
     if (this.#closing !== undefined) return 'closed';
     if (this.#isDown) return 'unavailable';
+    if (this.#space.isStarved) {
+      // A batch tells whether that is still so.
+      this.queue.seal();
+      return 'no-space';
+    }
     return this.queue.isStalled ? 'overloaded' : undefined;
   }
 
@@ -255,7 +282,7 @@ export class DiskStore implements ResponseStore, WriterHost {
 
   reserveFile(bytes: number): void {
     this.#space.reserve(bytes);
-    this.#makeRoom();
+    this.#evictor.makeRoom();
   }
 
   holdBytes(change: number): boolean {
@@ -293,12 +320,15 @@ export class DiskStore implements ResponseStore, WriterHost {
     }
     const own = replaced.find((ref) => ref.key === key);
     const others = replaced.filter((ref) => ref !== own);
+    const coming = own === undefined ? 1 : 0;
+    const victims = this.#takeVictims(coming);
+    this.#comingEntries += coming;
     const result = await this.#records.put({
       key,
       head,
       tags: options.tags ?? [],
       crcs: isFile ? body.crcs : undefined,
-      removes: others.map((ref) => ({ hash: hashOfKey(ref.key), replaces: ref.sequence })),
+      removes: [...victims, ...others.map((ref) => ({ hash: hashOfKey(ref.key), replaces: ref.sequence }))],
       chunks: isFile ? [] : body.chunks,
       header: {
         type: recordTypes.stored,
@@ -315,12 +345,16 @@ export class DiskStore implements ResponseStore, WriterHost {
       },
     });
     if (result.outcome === 'failed') {
+      this.#comingEntries -= coming;
+      this.#spare(victims);
       if (isFile) this.#giveBack(body.file, body.bytes);
       return { outcome: 'declined', reason: this.reasonOf(result.failure) };
     }
     const { place } = result.applied;
     if (place === undefined) return { outcome: 'declined', reason: 'superseded' };
     this.#counters.stored += 1;
+    if (victims.length > 0) this.#onEvicted(victims.length, 0);
+    if (this.#index.count + this.#comingEntries > this.#settings.maxEntries) this.#trim();
     this.#lossesInARow = 0;
     return { outcome: 'stored', response: this.#reader.responseAt(place, key, head, body.bytes) };
   }
@@ -363,6 +397,8 @@ export class DiskStore implements ResponseStore, WriterHost {
   #apply(header: RecordHeader, segment: SegmentName, offset: number): Applied {
     const ordinal = this.#index.ordinalOf(segment);
     this.#space.settle(segment, ordinal, header.recordBytes);
+    if (header.type === recordTypes.stored && header.replaces === 0) this.#comingEntries -= 1;
+    if (header.type === recordTypes.removed && this.#victims.delete(header.replaces)) this.#comingEntries += 1;
     // What is freshened may have been evicted along with its file while the new head was on its way.
     const isHeadOnly = header.type === recordTypes.freshened && header.place === bodyPlaces.file;
     if (isHeadOnly && !this.#index.isKnown(header.hash, header.replaces)) return { place: undefined, removed: 0 };
@@ -371,18 +407,80 @@ export class DiskStore implements ResponseStore, WriterHost {
     return applied;
   }
 
-  /** Returns whether anything was evicted. */
-  #makeRoom(): boolean {
-    const eviction = this.#space.evict();
-    if (this.#space.isOver) this.queue.seal();
-    if (eviction === undefined) return false;
-    const { segments, entries, bytes } = eviction;
-    for (const { ordinal } of segments) this.#files.forgetSegment(ordinal);
-    this.queue.dropSegments(segments);
-    this.#freeFiles();
+  #createEvictor(writer: number): DiskEvictor {
+    return new DiskEvictor({
+      index: this.#index,
+      space: this.#space,
+      writer,
+      maxEntries: this.#settings.maxEntries,
+      nowMs: this.#settings.nowMs,
+      isLeaving: (sequence) => this.#records.isLeaving(sequence),
+      newSequence: () => this.#records.nextSequence(),
+      dropSegment: (segment) => this.queue.dropSegments([segment]),
+      forgetSegment: (ordinal) => this.#files.forgetSegment(ordinal),
+      requestMoves: () => this.queue.requestMoves(),
+      seal: () => this.queue.seal(),
+      noteGone: (hash, sequence) => {
+        void this.#records.note({ type: recordTypes.removed, hash, replaces: sequence });
+      },
+      freeFiles: () => this.#freeFiles(),
+      onEvicted: (entries, bytes) => this.#onEvicted(entries, bytes),
+      onMoved: (entries, damaged) => {
+        this.#counters.reinserted += entries;
+        this.#counters.corrupt += damaged;
+      },
+    });
+  }
+
+  #onEvicted(entries: number, bytes: number): void {
     this.#counters.evicted += entries;
     if (entries > 0) this.#settings.onEvent({ type: 'evict', entries, bytes });
-    return true;
+  }
+
+  /** More may have been stored by an earlier process, or at once, than is to be kept. */
+  #trim(): void {
+    this.#trimming ??= this.#trimEntries().finally(() => {
+      this.#trimming = undefined;
+    });
+  }
+
+  async #trimEntries(): Promise<void> {
+    const atOnce = 512;
+    for (let isAll = false; !isAll; ) {
+      const removals: Promise<RecordResult>[] = [];
+      while (removals.length < atOnce) {
+        const victims = this.#takeVictims(0);
+        for (const victim of victims) removals.push(this.#evict(victim));
+        if (victims.length === 0) break;
+      }
+      isAll = removals.length < atOnce;
+      const results = await Promise.all(removals);
+      const evicted = results.filter(({ outcome }) => outcome === 'written').length;
+      if (evicted > 0) this.#onEvicted(evicted, 0);
+      if (evicted < removals.length) return;
+    }
+  }
+
+  async #evict(victim: Victim): Promise<RecordResult> {
+    const result = await this.#records.note({ type: recordTypes.removed, ...victim });
+    if (result.outcome === 'failed') this.#spare([victim]);
+    return result;
+  }
+
+  /** What is to go when so many more come. */
+  #takeVictims(coming: number): readonly Victim[] {
+    const victims = this.#evictor.takeVictims(this.#comingEntries + coming);
+    this.#comingEntries -= victims.length;
+    for (const { replaces } of victims) this.#victims.add(replaces);
+    return victims;
+  }
+
+  /** They stay after all. */
+  #spare(victims: readonly Victim[]): void {
+    for (const { replaces } of victims) {
+      this.#space.forgetEvicted(replaces);
+      if (this.#victims.delete(replaces)) this.#comingEntries += 1;
+    }
   }
 
   #freeFiles(): void {
@@ -393,7 +491,7 @@ export class DiskStore implements ResponseStore, WriterHost {
 
   #onSwept(): void {
     this.#freeFiles();
-    this.#makeRoom();
+    this.#evictor.makeRoom();
   }
 
   /** Appends a new head for a body that stays. `undefined`: it was changed meanwhile, or could not be written. */
@@ -404,7 +502,13 @@ export class DiskStore implements ResponseStore, WriterHost {
   ): Promise<StoredResponse | undefined> {
     const { header, key, tags, crcs } = record;
     const { sequence, segment, offset } = place;
-    if (this.#slotOf({ key, sequence }) < 0) return undefined;
+    const slot = this.#slotOf({ key, sequence });
+    if (slot < 0) return undefined;
+    if (!this.#index.isHeadIn(slot, place.ordinal)) {
+      // It was moved since it was read.
+      const again = await this.#reader.read(slot, key);
+      return again && this.#freshen(again, head, expiresMs);
+    }
     const inline = header.place === bodyPlaces.inline;
     const result = await this.#records.put({
       key,

@@ -43,6 +43,8 @@ const table: Readonly<Record<string, { good: readonly unknown[]; bad: readonly u
   dependsOn: { good: [[], ['a', 'b']], bad: ['a', [1], null], allowed: 'a list of strings' },
   priority: { good: [-128, 0, 127], bad: [-129, 128, 0.5, NaN, '1', null], allowed: 'from -128 to 127' },
   maxBytes: { good: [0, 1e9], bad: [-1, NaN, Infinity, '1', null], allowed: 'a number of bytes' },
+  maxEntries: { good: [1, 1e6, Infinity], bad: [0, -1, NaN, '1', null], allowed: 'a number of responses' },
+  minFreeBytes: { good: [0, 1e9], bad: [-1, NaN, Infinity, '1', null], allowed: 'a number of bytes' },
   maxEntryBytes: { good: [0, 1e9], bad: [-1, NaN, '1', null], allowed: 'a number of bytes' },
   memoryBytes: { good: [0, 1e6], bad: [-1, NaN, '1', null], allowed: 'a number of bytes' },
   shared: { good: [true, false], bad: [1, 'no', null], allowed: 'true or false' },
@@ -134,6 +136,7 @@ test('the defaults are what the comments say', async () => {
 function defaultOf(text: string): unknown {
   if (text === 'undefined') return undefined;
   if (text === 'Date.now') return Date.now;
+  if (text === 'Infinity') return Infinity;
   return JSON.parse(text.replaceAll("'", '"'));
 }
 

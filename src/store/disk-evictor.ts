@@ -1,0 +1,295 @@
+import type { DiskIndex, SegmentName } from '../disk/index-table.js';
+import type { KeyHash } from '../disk/key-hash.js';
+import { recordCostOf, recordHeaderBytes } from '../disk/record.js';
+import type { MoveAnswer, MoveTask } from '../protocol/messages.js';
+import { type DiskSpace, fileCostOf, type Segment } from './disk-space.js';
+import { EntryHand, FileHand, type Turn } from './eviction-hands.js';
+
+export interface EvictorHost {
+  readonly index: DiskIndex;
+  readonly space: DiskSpace;
+  /** Of the log that is being written. */
+  readonly writer: number;
+  readonly maxEntries: number;
+  readonly nowMs: () => number;
+  /** Whether something that was queued removes it already. */
+  isLeaving(sequence: number): boolean;
+  newSequence(): number;
+  /** Removes the files of a segment with the next batch. */
+  dropSegment(segment: SegmentName): void;
+  /** Nothing of it will be read any more. */
+  forgetSegment(ordinal: number): void;
+  requestMoves(): void;
+  seal(): void;
+  /** Says in the log that a response is gone which the index no longer has. */
+  noteGone(hash: KeyHash, sequence: number): void;
+  /** Body files may have been freed in the index. */
+  freeFiles(): void;
+  onEvicted(entries: number, bytes: number): void;
+  onMoved(entries: number, damaged: number): void;
+}
+
+export interface Victim {
+  readonly hash: KeyHash;
+  readonly replaces: number;
+}
+
+/** A segment that is about to go, and what of it is to be kept. */
+interface Retiring {
+  readonly segment: Segment;
+  readonly slots: readonly number[];
+  next: number;
+  /** What the copies may still take. */
+  leftBytes: number;
+  flight: Flight | undefined;
+  /** Its file goes with the batch after the one that copies from it. */
+  isCondemned: boolean;
+}
+
+/** What is being copied, and the space that was taken for it. */
+interface Flight {
+  readonly positions: readonly number[];
+  readonly sequences: readonly number[];
+  readonly end: number;
+  readonly reservedBytes: number;
+}
+
+/** Copied by one batch at the most: commits of the next one wait for it. */
+const maxMoveBytes = 2 * 1024 * 1024;
+/** What has a higher priority than so many have is kept as if it had been used. */
+const lowPart = 1 / 8;
+const maxVictims = 8;
+
+/**
+ * Keeps the store within its limits. The oldest segment goes first; when there is time (from the headroom below the
+ * budget on), what was used since it was written or has a high priority is copied to the end of the log before, by the
+ * worker and half of the segment at the most, so that every segment that goes gives room. When there is no time, it goes
+ * as it is: nothing that is stored waits for room. Bodies in files go one by one.
+ */
+export class DiskEvictor {
+  readonly #host: EvictorHost;
+  readonly #files: FileHand;
+  readonly #entries: EntryHand;
+  #retiring: Retiring | undefined;
+  #evictedEntries = 0;
+  #evictedBytes = 0;
+  #isMakingRoom = false;
+
+  constructor(host: EvictorHost) {
+    this.#host = host;
+    this.#files = new FileHand(host.index);
+    this.#entries = new EntryHand(host.index, host.space);
+  }
+
+  /** Called whenever space was taken. Returns whether anything was evicted. */
+  makeRoom(): boolean {
+    const { space, index } = this.#host;
+    const { oldest } = space;
+    if (oldest === undefined || this.#isMakingRoom) return false;
+    if (!space.isNearlyOver && (index.isLive(oldest.ordinal) || !space.hasSealed)) return false;
+    this.#isMakingRoom = true;
+    while (this.#step());
+    if (space.isOver) this.#host.seal();
+    this.#isMakingRoom = false;
+    return this.#tell();
+  }
+
+  /** What the batch that is about to go is to copy. */
+  takeMoves(): MoveTask | undefined {
+    for (;;) {
+      const retiring = this.#retiring;
+      if (retiring === undefined || retiring.flight !== undefined) return undefined;
+      const task = this.#taskFor(retiring);
+      if (task !== undefined) return task;
+      this.#drop(retiring.segment);
+      this.#tell();
+      this.makeRoom();
+    }
+  }
+
+  /** `undefined`: nobody knows what was copied. */
+  settleMoves(answer: MoveAnswer | undefined): void {
+    const retiring = this.#retiring;
+    const flight = retiring?.flight;
+    if (retiring === undefined || flight === undefined) return;
+    retiring.flight = undefined;
+    this.#host.space.reserveRecords(-flight.reservedBytes);
+    if (answer?.outcome === 'moved') this.#applyMoves(retiring, flight, answer);
+    else retiring.next = retiring.slots.length;
+    if (retiring.isCondemned) this.#forget(retiring.segment);
+    else if (retiring.next < retiring.slots.length) this.#host.requestMoves();
+    else this.#drop(retiring.segment);
+    this.#tell();
+    this.makeRoom();
+  }
+
+  /** What is to go so that there are no more than `maxEntries`. `coming`: responses on their way in, less those on their way out. */
+  takeVictims(coming: number): Victim[] {
+    const { index, space, maxEntries, isLeaving } = this.#host;
+    const victims: Victim[] = [];
+    if (index.count + coming <= maxEntries) return victims;
+    const taken = new Set<number>();
+    const turn = this.#turn((sequence) => taken.has(sequence) || isLeaving(sequence));
+    while (victims.length < maxVictims && index.count + coming - victims.length > maxEntries) {
+      const slot = this.#entries.next(turn);
+      if (slot < 0) break;
+      const sequence = index.sequenceOf(slot);
+      taken.add(sequence);
+      space.noteEvicted(sequence);
+      victims.push({ hash: index.hashOf(slot), replaces: sequence });
+    }
+    return victims;
+  }
+
+  /** Whether it did something, and may have more to do. */
+  #step(): boolean {
+    const { space, index } = this.#host;
+    const { oldest } = space;
+    if (oldest === undefined) return false;
+    const { hasSealed } = space;
+    if (hasSealed && !index.isLive(oldest.ordinal) && this.#retiring?.segment !== oldest) this.#drop(oldest);
+    else if (!space.isNearlyOver) return false;
+    else if (this.#evictFile(oldest)) return true;
+    else if (!hasSealed) return false;
+    else if (space.isOver) this.#drop(oldest);
+    else if (this.#retiring !== undefined || this.#retire(oldest)) return false;
+    else this.#drop(oldest);
+    return true;
+  }
+
+  #turn(isGoing: (sequence: number) => boolean): Turn {
+    const { index, nowMs } = this.#host;
+    return { nowMs: nowMs(), commonPriority: index.commonPriority(lowPart), isGoing };
+  }
+
+  /** One whose head is in the oldest segment; if there is no time to copy heads, any. */
+  #evictFile(oldest: Segment): boolean {
+    const { index, space, isLeaving } = this.#host;
+    const isAnyDue = space.isOver && index.holdsFileHeads(oldest.ordinal);
+    const isDue = (slot: number): boolean => isAnyDue || index.isIn(slot, oldest.ordinal);
+    const slot = this.#files.next(this.#turn(isLeaving), isDue);
+    if (slot < 0) return false;
+    const sequence = index.sequenceOf(slot);
+    const hash = index.hashOf(slot);
+    this.#evictedEntries += 1;
+    this.#evictedBytes += fileCostOf(index.bodyFileOf(slot)?.bytes ?? 0);
+    index.forget(slot);
+    space.noteEvicted(sequence);
+    this.#host.freeFiles();
+    this.#host.noteGone(hash, sequence);
+    return true;
+  }
+
+  /** Chooses what of a segment is to be kept; `false` if there is nothing. */
+  #retire(segment: Segment): boolean {
+    const { index, isLeaving } = this.#host;
+    const { nowMs, commonPriority } = this.#turn(isLeaving);
+    const slots: number[] = [];
+    for (const slot of index.membersOf(segment.ordinal)) {
+      if (!index.isIn(slot, segment.ordinal) || index.isExpired(slot, nowMs)) continue;
+      const priority = index.priorityOf(slot);
+      // Whether a file goes is decided before its head's segment does.
+      const isFile = index.bodyFileOf(slot) !== undefined;
+      if (isFile || priority > commonPriority || (priority === commonPriority && index.wasUsed(slot))) slots.push(slot);
+    }
+    if (slots.length === 0) return false;
+    slots.sort((a, b) => index.priorityOf(b) - index.priorityOf(a) || a - b);
+    this.#retiring = {
+      segment,
+      // What left a slot and came back is listed twice.
+      slots: slots.filter((slot, i) => slot !== slots[i - 1]),
+      next: 0,
+      leftBytes: segment.bytes / 2,
+      flight: undefined,
+      isCondemned: false,
+    };
+    this.#host.requestMoves();
+    return true;
+  }
+
+  #taskFor(retiring: Retiring): MoveTask | undefined {
+    const { index, space, isLeaving, newSequence } = this.#host;
+    const limitBytes = Math.floor(Math.min(maxMoveBytes, retiring.leftBytes, space.roomBytes));
+    const places: number[] = [];
+    const positions: number[] = [];
+    const sequences: number[] = [];
+    let at = retiring.next;
+    for (let bytes = 0; at < retiring.slots.length && bytes < limitBytes; at += 1) {
+      const slot = retiring.slots[at] ?? 0;
+      const { segment, offset, recordBytes, sequence } = index.placeOf(slot);
+      if (!index.isIn(slot, retiring.segment.ordinal) || isLeaving(sequence)) continue;
+      bytes += recordCostOf(recordBytes);
+      if (positions.length > 0 && bytes > limitBytes) break;
+      places.push(segment.writer, segment.number, offset, recordBytes, sequence);
+      positions.push(at);
+      sequences.push(sequence);
+    }
+    if (positions.length === 0) return undefined;
+    const reservedBytes = limitBytes + positions.length * recordHeaderBytes;
+    space.reserveRecords(reservedBytes);
+    retiring.flight = { positions, sequences, end: at, reservedBytes };
+    return { from: retiring.segment, limitBytes, sequence: newSequence(), places };
+  }
+
+  #applyMoves(
+    retiring: Retiring,
+    flight: Flight,
+    { segment: number, places }: Extract<MoveAnswer, { outcome: 'moved' }>,
+  ) {
+    const { index, space, writer } = this.#host;
+    const done = places.length / 2;
+    let moved = 0;
+    let damaged = 0;
+    for (let i = 0; i < done; i += 1) {
+      const offset = places[2 * i] ?? 0;
+      const recordBytes = places[2 * i + 1] ?? 0;
+      if (recordBytes === 0) {
+        damaged += offset === 0 ? 1 : 0;
+        continue;
+      }
+      const name = { writer, number };
+      const ordinal = index.ordinalOf(name);
+      const cost = recordCostOf(recordBytes);
+      space.reserveRecords(cost);
+      space.settle(name, ordinal, recordBytes);
+      retiring.leftBytes -= cost;
+      const slot = retiring.slots[flight.positions[i] ?? -1] ?? -1;
+      // What was removed meanwhile is removed by a later record.
+      if (index.sequenceOf(slot) !== flight.sequences[i] || !index.isIn(slot, retiring.segment.ordinal)) continue;
+      index.move(slot, ordinal, offset, recordBytes);
+      moved += 1;
+    }
+    retiring.next = flight.positions[done] ?? flight.end;
+    this.#host.onMoved(moved, damaged);
+  }
+
+  /** Gives up the oldest segment. What is being copied from it stays in the index until that is done. */
+  #drop(segment: Segment): void {
+    const { space } = this.#host;
+    space.dropOldest();
+    this.#evictedBytes += segment.bytes;
+    this.#host.dropSegment(segment);
+    if (this.#retiring?.segment === segment && this.#retiring.flight !== undefined) this.#retiring.isCondemned = true;
+    else this.#forget(segment);
+  }
+
+  #forget(segment: Segment): void {
+    const { index, space } = this.#host;
+    if (this.#retiring?.segment === segment) this.#retiring = undefined;
+    for (const sequence of index.dropSegment(segment.ordinal)) {
+      this.#evictedEntries += 1;
+      space.noteEvicted(sequence);
+    }
+    this.#host.forgetSegment(segment.ordinal);
+    this.#host.freeFiles();
+  }
+
+  #tell(): boolean {
+    const entries = this.#evictedEntries;
+    const bytes = this.#evictedBytes;
+    this.#evictedEntries = 0;
+    this.#evictedBytes = 0;
+    if (bytes > 0) this.#host.onEvicted(entries, bytes);
+    return bytes > 0;
+  }
+}
