@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline';
 import { isCacheError } from '../../src/errors.js';
 import { openDiskStore } from '../../src/store/disk-open.js';
 import type { DiskStore } from '../../src/store/disk-store.js';
-import { bodyOfNumber, headOf } from './disk-fixture.js';
+import { bodyOfNumber, churnBytes, headOf } from './disk-fixture.js';
 
 // A process that uses a directory until it is killed: `node disk-child.js <command> <directory> [<first number>]`.
 const [command = '', directory = '', first = '0'] = process.argv.slice(2);
@@ -33,6 +33,28 @@ async function write(store: DiskStore): Promise<never> {
   }
 }
 
+/** Stores much more than there is room for, uses some of it again and again, removes some of that, and says what is gone for good. */
+async function churn(store: DiskStore): Promise<never> {
+  for (let number = Number(first); ; number += 10) {
+    await Promise.all(
+      Array.from({ length: 10 }, async (_, i) => {
+        const writer = store.create(`k${number + i}`, headOf(`https://a.test/${number + i}`, { metadata: number + i }));
+        writer.write(bodyOfNumber(number + i));
+        await writer.commit();
+      }),
+    );
+    for (let hot = number; hot > number - 300 && hot >= 0; hot -= 30) await store.lookup(`k${hot}`);
+    const going = number - 120;
+    const [response] = await store.lookup(`k${going}`);
+    if (response !== undefined && (await store.remove(response.ref))) say('removed', going);
+    if (number % 40 === 0) {
+      await store.invalidate({ key: `k${number - 60}` });
+      say('removed', number - 60);
+    }
+    say('reinserted', (await store.stats()).counters.reinserted ?? 0);
+  }
+}
+
 /** Stores more than there is room for, then says how much of it is there and right. */
 async function fill(store: DiskStore): Promise<void> {
   const reasons = new Set<string>();
@@ -60,13 +82,14 @@ async function fill(store: DiskStore): Promise<void> {
 try {
   const store = await openDiskStore({
     directory,
-    maxBytes: 512 * 1024 * 1024,
+    maxBytes: command === 'churn' ? churnBytes : 512 * 1024 * 1024,
     onEvent: (event) => {
       if (event.type === 'error') say('event', isCacheError(event.error) ? event.error.code : event.error.name);
     },
   });
   say('open');
   if (command === 'write') await write(store);
+  if (command === 'churn') await churn(store);
   if (command === 'fill') await fill(store);
   if (command === 'leave') {
     // Neither waits nor closes: what is under way holds the process, an idle store does not.

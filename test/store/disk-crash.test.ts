@@ -8,7 +8,17 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { bodyOf, bodyOfNumber, bytesOf, headOf, inTemporaryDirectory, MiB, openIn } from './disk-fixture.js';
+import type { StoreEvent } from '../../src/store/contract.js';
+import {
+  bodyOf,
+  bodyOfNumber,
+  bytesOf,
+  churnBytes,
+  headOf,
+  inTemporaryDirectory,
+  MiB,
+  openIn,
+} from './disk-fixture.js';
 
 const test = suite('disk store, processes');
 const childFile = fileURLToPath(new URL('./disk-child.js', import.meta.url));
@@ -70,6 +80,39 @@ test('has everything that was acknowledged before kill -9, no wrong byte, and ne
     }
     assert.ok(stored.size > 100, `${stored.size} were stored`);
     assert.equal(await readdir(join(directory, 'offloop-1', 'tmp')), []);
+  }));
+
+test('brings nothing back that was removed, and no wrong byte, when it is killed while it evicts', () =>
+  inTemporaryDirectory(async (directory) => {
+    const removed = new Set<number>();
+    let reinserted = 0;
+    for (let round = 0; round < 3; round += 1) {
+      const child = start('churn', directory, String(round * 5000));
+      let rounds = 25 + 7 * round;
+      for await (const line of child.lines) {
+        const [what, number] = line.split(' ');
+        if (what === 'removed') removed.add(Number(number));
+        if (what !== 'reinserted') continue;
+        if (Number(number) > 0) rounds -= 1;
+        reinserted = Math.max(reinserted, Number(number));
+        if (rounds === 0) child.process.kill('SIGKILL');
+      }
+      await child.exited;
+      const events: unknown[] = [];
+      const onEvent = (event: StoreEvent) => event.type !== 'evict' && events.push(event);
+      const store = await openIn(directory, { maxBytes: churnBytes, onEvent });
+      let found = 0;
+      for await (const response of store.entries()) {
+        const number = Number(response.head.metadata);
+        assert.not(removed.has(number), `${number} was removed`);
+        assert.ok(bodyOfNumber(number).equals(await bodyOf(response)), `body ${number}`);
+        found += 1;
+      }
+      assert.ok(found > 100, `${found} were found`);
+      assert.equal(events, []);
+      await store.close();
+    }
+    assert.ok(reinserted > 0 && removed.size > 10, `${reinserted} written again, ${removed.size} removed`);
   }));
 
 test('lets exactly one of several starters take over from a dead owner', () =>

@@ -75,6 +75,9 @@ export function bytesOf(length: number, seed: number): Buffer {
   return bytes;
 }
 
+/** The budget of a child that churns. */
+export const churnBytes = 10 * MiB;
+
 /** The body that a test's response of this number has: mostly small, now and then one that needs a file. */
 export function bodyOfNumber(number: number): Buffer {
   const length = number % 37 === 5 ? 2 * MiB + number : number % 11 === 3 ? 90_000 + number : (number * 131) % 5000;
