@@ -13,7 +13,15 @@ import {
   requestDefaults,
 } from './options.js';
 import { type CacheSelector, type CacheTarget, guardedSelectorOf, storeSelectorOf } from './selectors.js';
-import type { Presence, ResponseStore, Selector, StoredResponse, StoreStats } from './store/contract.js';
+import type {
+  MaintainReport,
+  Presence,
+  ResponseStore,
+  Selector,
+  StoredResponse,
+  StoreStats,
+  VerifyReport,
+} from './store/contract.js';
 import { createMatcher } from './store/select.js';
 
 /** What was said of a request: options, or `false` for no caching at all. */
@@ -121,6 +129,26 @@ export class Cache implements AsyncDisposable {
     return this.#store.stats();
   }
 
+  /**
+   * Reads everything that is stored and compares it with its checksums: in the worker, a few MiB at a time, so that requests and what is to
+   * be stored go on. With `repair`, damaged responses are removed (they are misses in any case), and files that nothing refers to.
+   * Resolves to zeros for a store that has nothing to verify. Rejects with `ERR_CACHE_OPTIONS` for an option that there is not, and with
+   * `ERR_CACHE_WORKER` if the worker dies.
+   */
+  async verify(options: { readonly repair?: boolean } = {}): Promise<VerifyReport> {
+    checkVerifyOptions(options);
+    const nothing = { checked: 0, damaged: 0, repaired: 0, bytes: 0, orphans: 0, orphanBytes: 0 };
+    return (await this.#store.verify?.(options)) ?? nothing;
+  }
+
+  /**
+   * Removes responses that are of no use any more, not even stale or to be validated, and gives their space back as far as the oldest
+   * part of the log holds little else. Never needed: what is in the way goes first when room is needed. Resolves to what it did.
+   */
+  async maintain(): Promise<MaintainReport> {
+    return (await this.#store.maintain?.()) ?? { expired: 0, moved: 0, droppedSegments: 0, freedBytes: 0 };
+  }
+
   /** Resolves when every response whose body had arrived before the call is durable: it survives a power cut. */
   async flush(): Promise<void> {
     await this.#engine.settle();
@@ -198,6 +226,16 @@ function isSoft(options: unknown): boolean {
     'ERR_CACHE_OPTIONS',
     'invalidate() takes { soft: true } or { soft: false } besides the selector.',
   );
+}
+
+function checkVerifyOptions(options: unknown): void {
+  const isObject = typeof options === 'object' && options !== null;
+  const isGood = isObject && Object.entries(options).every(([name, value]) => name === 'repair' && isFlag(value));
+  if (!isGood) throw new CacheError('ERR_CACHE_OPTIONS', 'verify() takes { repair: true or false }.');
+}
+
+function isFlag(value: unknown): boolean {
+  return value === undefined || typeof value === 'boolean';
 }
 
 const noStore: RequestOptions = Object.freeze({ mode: 'no-store' });

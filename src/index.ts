@@ -16,6 +16,7 @@ export type {
   DeclineReason,
   EntryWriter,
   InvalidateOptions,
+  MaintainReport,
   Presence,
   ResponseStore,
   Selector,
@@ -25,6 +26,7 @@ export type {
   StoreRef,
   StoreStats,
   UpdateOptions,
+  VerifyReport,
 } from './store/contract.js';
 export { createMemoryStore, type MemoryStore, type MemoryStoreOptions } from './store/memory-store.js';
 export { createMatcher } from './store/select.js';

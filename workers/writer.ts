@@ -6,14 +6,17 @@ import { failureOf } from '../src/protocol/failure.js';
 import type {
   BatchAnswer,
   BatchTask,
+  CheckAnswer,
   CloseAnswer,
   OpenAnswer,
+  OrphanAnswer,
   WriterFailure,
   WriterSession,
   WriterTask,
 } from '../src/protocol/messages.js';
 import { moving } from '../src/protocol/pool.js';
 import { BodyFiles } from './body-files.js';
+import { checkRecords, findOrphans } from './check-records.js';
 import { freeBytesOf, syncFolder } from './files.js';
 import { openDirectory } from './open-directory.js';
 import { keepClaim, releaseDirectory } from './owner.js';
@@ -28,7 +31,7 @@ interface Writer {
 let writer: Writer | undefined;
 
 /** The one thread that writes to a directory. Does nothing that outlives the task it was asked in. */
-export default function handle(task: WriterTask): OpenAnswer | BatchAnswer | CloseAnswer {
+export default function handle(task: WriterTask): OpenAnswer | BatchAnswer | CheckAnswer | OrphanAnswer | CloseAnswer {
   switch (task.kind) {
     case 'open': {
       const answer = openDirectory(task);
@@ -41,6 +44,10 @@ export default function handle(task: WriterTask): OpenAnswer | BatchAnswer | Clo
       const answer = runBatch(task);
       return moving(answer, answer.buffers);
     }
+    case 'check':
+      return checkRecords(task);
+    case 'orphans':
+      return findOrphans(task);
     case 'close':
       return close(task.session);
   }

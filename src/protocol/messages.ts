@@ -75,7 +75,30 @@ export interface CloseTask {
   readonly session: WriterSession;
 }
 
-export type WriterTask = OpenTask | BatchTask | CloseTask;
+/** Reads what is stored and compares it with its checksums, up to a limit: between two of these, batches have their turn. */
+export interface CheckTask {
+  readonly kind: 'check';
+  readonly directory: string;
+  /** As in `MoveTask`. */
+  readonly places: readonly number[];
+  /** Where in the body of the first one to go on, at the beginning of a block. */
+  readonly startByte: number;
+  /** How much is read at the most, but for a single record. */
+  readonly limitBytes: number;
+}
+
+/** Looks for body files that no response refers to. */
+export interface OrphanTask {
+  readonly kind: 'orphans';
+  readonly directory: string;
+  /** One of the 256 folders of body files. */
+  readonly folder: number;
+  /** Files in it that are referred to: writer and number, two numbers each. */
+  readonly referred: readonly number[];
+  readonly remove: boolean;
+}
+
+export type WriterTask = OpenTask | BatchTask | CheckTask | OrphanTask | CloseTask;
 
 /** An error in a shape that survives the way between threads. */
 export interface WriterFailure {
@@ -115,6 +138,21 @@ export type BodyAnswer =
   | { readonly file: number; readonly outcome: 'written'; readonly bytes: number }
   | { readonly file: number; readonly outcome: 'finished'; readonly bytes: number; readonly crcs: Uint32Array }
   | { readonly file: number; readonly outcome: 'failed'; readonly failure: WriterFailure };
+
+export interface CheckAnswer {
+  /** How many of the places were read to the end. */
+  readonly done: number;
+  /** Where in the body of the next one to go on. */
+  readonly startByte: number;
+  readonly bytes: number;
+  readonly damaged: readonly { readonly place: number; readonly key: string; readonly detail: string }[];
+}
+
+export interface OrphanAnswer {
+  readonly files: number;
+  readonly bytes: number;
+  readonly problems: readonly WriterFailure[];
+}
 
 export interface CloseAnswer {
   /** What could not be sealed or let go of: no harm to any record. */

@@ -1,10 +1,24 @@
 import { Piscina } from 'piscina';
-import type { BatchAnswer, BatchTask, CloseAnswer, CloseTask, OpenAnswer, OpenTask, WriterTask } from './messages.js';
+import type {
+  BatchAnswer,
+  BatchTask,
+  CheckAnswer,
+  CheckTask,
+  CloseAnswer,
+  CloseTask,
+  OpenAnswer,
+  OpenTask,
+  OrphanAnswer,
+  OrphanTask,
+  WriterTask,
+} from './messages.js';
 
 /** The one thread that writes for a store. Does not keep the process alive while it has nothing to do. */
 export interface WriterPool {
   open(task: OpenTask): Promise<OpenAnswer>;
   batch(task: BatchTask): Promise<BatchAnswer>;
+  check(task: CheckTask): Promise<CheckAnswer>;
+  orphans(task: OrphanTask): Promise<OrphanAnswer>;
   /** Seals the log and ends the thread. */
   close(task: CloseTask | undefined): Promise<CloseAnswer>;
 }
@@ -44,6 +58,8 @@ export function createWriterPool(worker: URL): WriterPool {
         task,
         [...task.logs, ...task.bodies].map(({ buffer }) => buffer),
       ),
+    check: (task) => run<CheckAnswer>(task),
+    orphans: (task) => run<OrphanAnswer>(task),
     async close(task) {
       try {
         return task === undefined ? { problems: [] } : await run<CloseAnswer>(task);

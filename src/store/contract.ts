@@ -30,6 +30,10 @@ export interface ResponseStore extends AsyncDisposable {
   /** What is stored, in no particular order; opens no body. */
   entries(selector?: Selector): AsyncIterable<StoredResponse>;
   stats(): Promise<StoreStats>;
+  /** Compares everything that is stored with its checksums, a little at a time. For stores that have any. */
+  verify?(options?: { readonly repair?: boolean }): Promise<VerifyReport>;
+  /** Gives back what is of no use any more. For stores that have to. */
+  maintain?(): Promise<MaintainReport>;
   /** Whether a lookup would find something, told without I/O. A store that cannot tell leaves it out, or says `maybe`. */
   has?(key: string): Presence;
   /** Which namespaces hold something, told without I/O: how many besides the empty one, and whether this is one of them. */
@@ -158,6 +162,33 @@ export interface StoreStats {
   readonly maxBytes: number;
   /** Monotonic counters since opening, by name: what they are is in `docs/stats.md`. */
   readonly counters: Readonly<Record<string, number>>;
+}
+
+/** What `verify` found. */
+export interface VerifyReport {
+  /** Responses that were read. */
+  readonly checked: number;
+  /** Responses that are not as they were stored: a record or a body that does not match its checksum, a file that is gone. */
+  readonly damaged: number;
+  /** Damaged responses and orphans that were removed. 0 without `repair`. */
+  readonly repaired: number;
+  /** Bytes that were read. */
+  readonly bytes: number;
+  /** Files of bodies that no response refers to, and that are older than ten minutes. */
+  readonly orphans: number;
+  readonly orphanBytes: number;
+}
+
+/** What `maintain` did. */
+export interface MaintainReport {
+  /** Expired responses that were removed. */
+  readonly expired: number;
+  /** Responses that were copied out of the way. */
+  readonly moved: number;
+  /** Files of the log that were removed. */
+  readonly droppedSegments: number;
+  /** How much less the store takes, in bytes. */
+  readonly freedBytes: number;
 }
 
 /** How a store tells of what it did on its own: the engine publishes it. */

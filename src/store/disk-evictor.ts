@@ -74,6 +74,9 @@ export class DiskEvictor {
   #evictedEntries = 0;
   #evictedBytes = 0;
   #isMakingRoom = false;
+  /** Segments that went, and responses that were copied, since it was opened. */
+  dropped = 0;
+  moved = 0;
 
   constructor(host: EvictorHost) {
     this.#host = host;
@@ -92,6 +95,35 @@ export class DiskEvictor {
     if (space.isOver) this.#host.seal();
     this.#isMakingRoom = false;
     return this.#tell();
+  }
+
+  /** Something is to be copied, or is being copied. */
+  get isMoving(): boolean {
+    return this.#retiring !== undefined;
+  }
+
+  /**
+   * Copies what is left in the oldest segment if that is so little that it pays, and there is room for it. `false`: it is not;
+   * `true`: look again when it is done.
+   */
+  compactOldest(): boolean {
+    const { index, space } = this.#host;
+    this.makeRoom();
+    if (this.isMoving) return true;
+    const { oldest } = space;
+    if (oldest === undefined || !space.hasSealed) return false;
+    const slots: number[] = [];
+    let bytes = 0;
+    for (const slot of index.membersOf(oldest.ordinal)) {
+      if (!index.isIn(slot, oldest.ordinal)) continue;
+      // How long a body behind another head is, only the record says.
+      if (!index.isHeadIn(slot, oldest.ordinal)) return false;
+      bytes += recordCostOf(index.placeOf(slot).recordBytes);
+      slots.push(slot);
+    }
+    if (bytes > oldest.bytes / 2 || bytes + maxMoveBytes > space.roomBytes) return false;
+    this.#begin(oldest, slots);
+    return true;
   }
 
   /** What the batch that is about to go is to copy. */
@@ -193,6 +225,12 @@ export class DiskEvictor {
       if (isFile || priority > commonPriority || (priority === commonPriority && index.wasUsed(slot))) slots.push(slot);
     }
     if (slots.length === 0) return false;
+    this.#begin(segment, slots);
+    return true;
+  }
+
+  #begin(segment: Segment, slots: number[]): void {
+    const { index } = this.#host;
     slots.sort((a, b) => index.priorityOf(b) - index.priorityOf(a) || a - b);
     this.#retiring = {
       segment,
@@ -204,7 +242,6 @@ export class DiskEvictor {
       isCondemned: false,
     };
     this.#host.requestMoves();
-    return true;
   }
 
   #taskFor(retiring: Retiring): MoveTask | undefined {
@@ -260,6 +297,7 @@ export class DiskEvictor {
       moved += 1;
     }
     retiring.next = flight.positions[done] ?? flight.end;
+    this.moved += moved;
     this.#host.onMoved(moved, damaged);
   }
 
@@ -267,6 +305,7 @@ export class DiskEvictor {
   #drop(segment: Segment): void {
     const { space } = this.#host;
     space.dropOldest();
+    this.dropped += 1;
     this.#evictedBytes += segment.bytes;
     this.#host.dropSegment(segment);
     if (this.#retiring?.segment === segment && this.#retiring.flight !== undefined) this.#retiring.isCondemned = true;

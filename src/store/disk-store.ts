@@ -19,6 +19,7 @@ import type {
   DeclineReason,
   EntryWriter,
   InvalidateOptions,
+  MaintainReport,
   Presence,
   ResponseStore,
   Selector,
@@ -27,6 +28,7 @@ import type {
   StoreRef,
   StoreStats,
   UpdateOptions,
+  VerifyReport,
 } from './contract.js';
 import { DiskEntryWriter, type WriterHost, type WrittenBody } from './disk-entry-writer.js';
 import { DiskEvictor, type Victim } from './disk-evictor.js';
@@ -35,6 +37,7 @@ import { DiskInvalidation } from './disk-invalidation.js';
 import { DiskReader, type FoundRecord } from './disk-reader.js';
 import { RecordWriter } from './disk-record-writer.js';
 import { DiskSpace, fileCostOf } from './disk-space.js';
+import { DiskUpkeep } from './disk-upkeep.js';
 
 export interface DiskStoreSettings {
   readonly directory: string;
@@ -69,6 +72,7 @@ export class DiskStore implements ResponseStore, WriterHost {
   readonly #records: RecordWriter;
   readonly #invalidation: DiskInvalidation;
   readonly #evictor: DiskEvictor;
+  readonly #upkeep: DiskUpkeep;
   readonly #writers = new Set<DiskEntryWriter>();
   readonly #counters = {
     lookups: 0,
@@ -155,6 +159,22 @@ export class DiskStore implements ResponseStore, WriterHost {
       onSwept: () => this.#onSwept(),
     });
     this.#evictor = this.#createEvictor(opened.writer);
+    this.#upkeep = new DiskUpkeep({
+      directory: settings.directory,
+      index: this.#index,
+      space: this.#space,
+      pool,
+      records: this.#records,
+      evictor: this.#evictor,
+      nowMs: settings.nowMs,
+      isOff: () => this.#isOff,
+      settled: async () => {
+        do await this.queue.written();
+        while (this.#evictor.isMoving && !this.#isOff);
+      },
+      heal: (key, hash, sequence, detail) => this.#heal(key, hash, sequence, detail),
+      onFailure: (failure) => this.#report(failure),
+    });
     this.#evictor.makeRoom();
     this.#trim();
   }
@@ -236,6 +256,14 @@ export class DiskStore implements ResponseStore, WriterHost {
       maxBytes: this.#settings.maxBytes,
       counters: { ...this.#counters },
     };
+  }
+
+  verify({ repair = false }: { readonly repair?: boolean } = {}): Promise<VerifyReport> {
+    return this.#upkeep.verify(repair);
+  }
+
+  maintain(): Promise<MaintainReport> {
+    return this.#upkeep.maintain();
   }
 
   async flush(): Promise<void> {

@@ -4,6 +4,7 @@ import type {
   CreateOptions,
   EntryWriter,
   InvalidateOptions,
+  MaintainReport,
   Presence,
   ResponseStore,
   Selector,
@@ -12,6 +13,7 @@ import type {
   StoreRef,
   StoreStats,
   UpdateOptions,
+  VerifyReport,
 } from './contract.js';
 import { attempt, isOnDisk, memoryOnlyRef, TieredChanges, type Tiers } from './tiered-changes.js';
 import { KnownKeys, type KnownResponse } from './tiered-known.js';
@@ -160,6 +162,19 @@ class TieredStore implements ResponseStore {
 
   namespaces(namespace: string): { readonly count: number; readonly isUsed: boolean } {
     return this.#disk.namespaces?.(namespace) ?? { count: 0, isUsed: false };
+  }
+
+  /** What is in memory has no checksums. */
+  async verify(options?: { readonly repair?: boolean }): Promise<VerifyReport> {
+    const nothing = { checked: 0, damaged: 0, repaired: 0, bytes: 0, orphans: 0, orphanBytes: 0 };
+    const report = (await this.#disk.verify?.(options)) ?? nothing;
+    if (report.repaired > 0) this.#known.doubtEverything();
+    return report;
+  }
+
+  async maintain(): Promise<MaintainReport> {
+    const nothing = { expired: 0, moved: 0, droppedSegments: 0, freedBytes: 0 };
+    return (await this.#disk.maintain?.()) ?? nothing;
   }
 
   /** Waits for promotions too. */

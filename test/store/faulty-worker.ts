@@ -5,7 +5,7 @@ import handle from '../../workers/writer.js';
 
 /** The writer, but for what files in its directory tell it: `die`, `die-after`, `throw` and `stall`. */
 export default function faulty(task: WriterTask): ReturnType<typeof handle> {
-  if (task.kind === 'open') return handle(task);
+  if (!('session' in task)) return handle(task);
   const told = (name: string): boolean => existsSync(join(task.session.directory, name));
   const obey = (name: string): boolean => {
     if (!told(name)) return false;
