@@ -12,8 +12,9 @@ export class Guard {
   readonly request: ClientRequest;
   /** The response off the wire; rejects with the request's error. */
   readonly response: Promise<IncomingMessage>;
-  readonly #emit: Emit;
-  readonly #restore: () => void;
+  /** Tells who listens: by what `request.emit` was, or by what somebody else has made of it since. */
+  #emit: Emit;
+  #restore: () => void;
   readonly #held: (readonly [event: string, value?: unknown])[] = [];
   /** It failed, and not because the client had left: the client waits for what comes of it. */
   #isMissed = false;
@@ -24,7 +25,8 @@ export class Guard {
     this.request = request;
     const emit: Emit = request.emit;
     let watched: Emit;
-    this.#emit = (event, ...values) => Reflect.apply(emit, request, [event, ...values]);
+    const tell: Emit = (event, ...values) => Reflect.apply(emit, request, [event, ...values]);
+    this.#emit = tell;
     // Set back, not deleted: Node would go on more slowly with an object that lost a property. Not if another took our place meanwhile.
     this.#restore = () => {
       if (request.emit === watched) request.emit = emit;
@@ -47,16 +49,32 @@ export class Guard {
           case 'close':
             this.#held.push([event]);
             return true;
+          case 'prefinish':
+            // The last event before a response can come.
+            if (request.emit !== watched) goInFrontOf(request.emit);
+            return this.#emit(event, value);
           default:
             return this.#emit(event, value);
         }
       };
-      watched = (event, ...values) => {
+      const guarded: Emit = (event, ...values) => {
         if (this.#mode === 'open') return this.#emit(event, ...values);
         if (this.#mode === 'replaced')
           return event === 'response' || event === 'error' || event === 'close' || this.#emit(event, ...values);
         return waiting(event, values[0]);
       };
+      // Who wraps `emit` after us, as got-scraping does to undo content codings, would get the wire's response, and we what he makes of it.
+      const goInFrontOf = (other: Emit): void => {
+        watched = (event, ...values) => guarded(event, ...values);
+        request.emit = watched;
+        this.#emit = (event, ...values) => Reflect.apply(other, request, [event, ...values]);
+        this.#restore = () => {
+          if (request.emit === watched) request.emit = other;
+        };
+        first = tell;
+      };
+      let first: Emit = guarded;
+      watched = (event, ...values) => first(event, ...values);
       request.emit = watched;
     });
     // Nobody waits for the response of a request that the cache answers.

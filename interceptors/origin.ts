@@ -3,6 +3,7 @@ import { type FieldLines, type OriginResponse, Tap } from '../src/index.js';
 
 /** A response of Node's HTTP client as the engine takes it. To be made in the turn in which the response arrives. */
 export function originResponseOf(response: IncomingMessage): OriginResponse {
+  const isUntouched = isWire(response);
   return {
     head: {
       status: response.statusCode ?? 0,
@@ -10,7 +11,7 @@ export function originResponseOf(response: IncomingMessage): OriginResponse {
       httpVersion: response.httpVersion,
       fields: wireFieldsOf(response),
     },
-    body: new Tap(response, () => isWhole(response)),
+    body: new Tap(response, () => isUntouched && isWhole(response)),
     trailers: () => response.rawTrailers ?? [],
   };
 }
@@ -27,6 +28,13 @@ function isWhole(response: IncomingMessage): boolean {
   const { aborted, req } = response as { readonly aborted: boolean; readonly req?: { readonly _request?: object } };
   const stream = req?._request;
   return !aborted && stream !== undefined && 'rstCode' in stream && stream.rstCode === 0;
+}
+
+/** Not what somebody made of a response before we saw it: its bytes need not be the wire's. */
+function isWire(response: IncomingMessage): boolean {
+  const request = 'req' in response ? response.req : undefined;
+  if (typeof request !== 'object' || request === null || !('res' in request)) return true;
+  return request.res === response;
 }
 
 /** Node's mark for a connection whose request was told of an error, such as bytes that do not belong to the response. Not in its types. */

@@ -58,6 +58,7 @@ async function install(directory, versions) {
       ...dependencies,
       uvu: devDependencies.uvu,
       '@types/node': devDependencies['@types/node'],
+      'got-scraping': devDependencies['got-scraping'],
       ...versions,
     },
     overrides,

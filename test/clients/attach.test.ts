@@ -1,7 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Transform } from 'node:stream';
 import axios, { AxiosError, type AxiosInstance } from 'axios';
 import got, { RequestError } from 'got';
 import { suite } from 'uvu';
@@ -152,6 +154,46 @@ test('got retries with the cache when a hook answered in its place the first tim
   assert.is(response.body, 'body');
   assert.is(cacheInfoOf(response)?.status, 'miss');
 });
+
+test('a response that somebody changed before the cache saw it is not stored', async ({ cache, origin, url }) => {
+  const client = got.extend(cacheGot(cache));
+  const ask = (): Promise<{ body: string }> => {
+    const pending = client(url);
+    pending.on('request', (request) => {
+      // After the last moment at which the cache looks whether somebody else stands before it.
+      request.once('finish', () => {
+        const emit = request.emit.bind(request);
+        request.emit = (event: string, ...values: unknown[]) =>
+          event === 'response' ? emit(event, shouted(values[0] as IncomingMessage)) : emit(event, ...values);
+      });
+    });
+    return pending;
+  };
+  assert.is((await ask()).body, 'BODY');
+  await cache.flush();
+  assert.is((await client(url)).body, 'body');
+  assert.is(origin.requests, 2);
+});
+
+/** Another message in the place of this one, as mimic-response makes it. */
+function shouted(response: IncomingMessage): IncomingMessage {
+  const upper = new Transform({ transform: (chunk, _, done) => done(null, String(chunk).toUpperCase()) });
+  const properties = [
+    'statusCode',
+    'statusMessage',
+    'headers',
+    'rawHeaders',
+    'httpVersion',
+    'complete',
+    'req',
+    'socket',
+  ];
+  for (const name of properties) {
+    const [get, set] = [() => Reflect.get(response, name), (value: unknown) => Reflect.set(response, name, value)];
+    Object.defineProperty(upper, name, { get, set });
+  }
+  return response.pipe(upper) as unknown as IncomingMessage;
+}
 
 test('context.cache false leaves one request of got alone', async ({ cache, origin, url }) => {
   const client = got.extend(cacheGot(cache));

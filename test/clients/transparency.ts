@@ -106,7 +106,8 @@ async function openBench(onDisk: boolean): Promise<Bench> {
   const directory = await mkdtemp(join(tmpdir(), 'offloop-clients-'));
   const bench = { directory, nowMs: Date.now(), events: [] as string[], onEvent: () => undefined };
   const nowMs = () => bench.nowMs;
-  const options = { directory, shared: false, nowMs };
+  // Every row has a namespace of its own in every mode.
+  const options = { directory, shared: false, nowMs, maxNamespaces: 10_000 };
   const store = onDisk ? undefined : createMemoryStore({ maxBytes: 64 * 1024 ** 2, nowMs });
   const cache = await openCache(store === undefined ? options : { ...options, store });
   const origin = await new Origin(nowMs).listen();
