@@ -74,15 +74,21 @@ function applyInOrder(index: DiskIndex, sources: readonly Source[]): void {
     if (source === undefined) return;
     const limit = Math.min(lowestOf(open), sequenceOf(sources[next]));
     applyUpTo(index, source, limit);
-    if (source.rows.header !== undefined) open.push(source);
+    if (!source.rows.isAtEnd) open.push(source);
   }
 }
 
 function applyUpTo(index: DiskIndex, { ordinal, rows }: Source, limit: number): void {
   let applied = 0;
-  for (let { header } = rows; header !== undefined && (applied === 0 || header.sequence <= limit); { header } = rows) {
-    index.apply(header, ordinal, rows.offset);
-    rows.advance();
+  for (; !rows.isAtEnd && (applied === 0 || rows.sequence <= limit); rows.advance()) {
+    if (!index.applyPlain(rows.view, rows.at, ordinal, rows.offset)) {
+      const { header } = rows;
+      if (header === undefined) {
+        rows.end();
+        return;
+      }
+      index.apply(header, ordinal, rows.offset);
+    }
     applied += 1;
     if (applied % 4096 === 0) index.recent.forgetBefore(index.lastSequence - lateSequences);
   }
@@ -100,7 +106,7 @@ function lowestOf(open: readonly Source[]): number {
 }
 
 function sequenceOf(source: Source | undefined): number {
-  return source?.rows.header?.sequence ?? Infinity;
+  return source?.rows.sequence ?? Infinity;
 }
 
 function readHint(path: string, segmentBytes: number): Uint8Array | undefined {

@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import { type RecordHeader, readHeader, recordHeaderBytes } from './record.js';
+import { type RecordHeader, readHeader, recordHeaderBytes, sequenceAt } from './record.js';
 
 /** A hint is the headers of a segment's records, so that opening does not read bodies. See FORMAT.md. */
 const hintMagic = 0x314c4648;
@@ -73,32 +73,44 @@ export function forEachRow(hint: Uint8Array, visit: (header: RecordHeader, offse
 
 /** The rows of an intact hint, one after the other. */
 export class RowCursor {
-  readonly #view: DataView;
+  readonly view: DataView;
   #at = frameBytes;
-  #header: RecordHeader | undefined;
 
   constructor(hint: Uint8Array) {
-    this.#view = viewOf(hint);
-    this.#header = this.#read();
+    this.view = viewOf(hint);
   }
 
-  /** `undefined` at the end. */
+  get isAtEnd(): boolean {
+    return this.#at >= this.view.byteLength;
+  }
+
+  /** Where the row is in `view`. */
+  get at(): number {
+    return this.#at;
+  }
+
+  /** `Infinity` at the end. */
+  get sequence(): number {
+    return this.isAtEnd ? Infinity : sequenceAt(this.view, this.#at);
+  }
+
+  /** `undefined` if the row cannot be one. */
   get header(): RecordHeader | undefined {
-    return this.#header;
+    return readHeader(this.view, this.#at);
   }
 
   /** Where the record is in its segment. */
   get offset(): number {
-    return this.#view.getUint32(this.#at + offsetAt, true);
+    return this.view.getUint32(this.#at + offsetAt, true);
   }
 
   advance(): void {
     this.#at += recordHeaderBytes;
-    this.#header = this.#read();
   }
 
-  #read(): RecordHeader | undefined {
-    return readHeader(this.#view, this.#at);
+  /** What comes after a row that cannot be one is not read. */
+  end(): void {
+    this.#at = this.view.byteLength;
   }
 }
 

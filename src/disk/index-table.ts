@@ -1,7 +1,7 @@
 import type { KeyHash } from './key-hash.js';
 import { type NamespaceParts, NamespaceTable } from './namespace-table.js';
 import { RecentChanges, type RecentChangesParts } from './recent-changes.js';
-import { bodyPlaces, type RecordHeader, recordTypes } from './record.js';
+import { bodyPlaces, headerPlaces, isPlainAddition, type RecordHeader, recordTypes, sequenceAt } from './record.js';
 import { SegmentMembers } from './segment-members.js';
 
 export interface SegmentName {
@@ -394,6 +394,48 @@ export class DiskIndex {
     }
   }
 
+  /**
+   * Takes in a record that only adds a response, straight from its row in a hint: nearly all are such, and opening reads them all.
+   * `false`: it is not as simple as that, and nothing was done.
+   */
+  applyPlain(view: DataView, at: number, segment: number, offset: number): boolean {
+    const sequence = sequenceAt(view, at);
+    if (!isPlainAddition(view, at) || !this.recent.isIrrelevantTo(sequence)) return false;
+    if (2 * this.#count >= this.#table.length) this.#growTable();
+    const hashAt = at + headerPlaces.hash;
+    const a = view.getUint32(hashAt, true);
+    const b = view.getUint32(hashAt + 4, true);
+    const c = view.getUint32(hashAt + 8, true);
+    const d = view.getUint32(hashAt + 12, true);
+    const position = this.#positionOfWords(a, b, c, d);
+    if (this.#table[position] !== 0) return false;
+    const namespace = this.#namespaces.enter(0, sequence);
+    if (namespace === undefined) return false;
+    const slot = this.#takeSlot();
+    this.#table[position] = slot + 1;
+    const hash = 4 * slot;
+    this.#hash[hash] = a;
+    this.#hash[hash + 1] = b;
+    this.#hash[hash + 2] = c;
+    this.#hash[hash + 3] = d;
+    this.#sequence[slot] = sequence;
+    const column = slot * words;
+    const columns = this.#columns;
+    columns[column + nextWord] = none;
+    columns[column + segmentWord] = segment;
+    columns[column + offsetWord] = offset;
+    columns[column + lengthWord] = view.getUint32(at + headerPlaces.recordBytes, true);
+    columns[column + bodySegmentWord] = segment;
+    columns[column + hostWord] = view.getUint32(at + headerPlaces.hostHash, true);
+    columns[column + tagWord] = view.getUint32(at + headerPlaces.tagBits, true);
+    columns[column + useWord] = (namespace << 16) | (view.getUint8(at + headerPlaces.priority) << 8);
+    columns[column + expiryWord] = expiryOf(view.getFloat64(at + headerPlaces.expiresMs, true));
+    this.#countIn(slot);
+    this.#count += 1;
+    if (sequence > this.#lastSequence) this.#lastSequence = sequence;
+    return true;
+  }
+
   /** Forgets every response whose head or body is in a segment. Returns their sequences. */
   dropSegment(segment: number): readonly number[] {
     const removed: number[] = [];
@@ -549,11 +591,7 @@ export class DiskIndex {
       header.place === bodyPlaces.log
         ? this.ordinalOf({ writer: header.bodyWriter, number: header.bodyNumber })
         : segment;
-    this.#countLive(slot, 1);
-    this.#countPriority(slot, 1);
-    this.#members.add(segment, slot);
-    const bodySegment = this.#word(slot, bodySegmentWord);
-    if (bodySegment !== segment) this.#members.add(bodySegment, slot);
+    this.#countIn(slot);
     if (header.place === bodyPlaces.file) {
       this.#bodyFiles.set(slot, fileOf(header));
       this.#countFile(slot, 1);
@@ -597,6 +635,15 @@ export class DiskIndex {
     const at = slot * words + useWord;
     this.#columns[at] = ((this.#columns[at] ?? 0) & 0xffff) | (namespace << 16);
     this.#namespaces.leave(id);
+  }
+
+  #countIn(slot: number): void {
+    const segment = this.#word(slot, segmentWord);
+    const bodySegment = this.#word(slot, bodySegmentWord);
+    this.#countLive(slot, 1);
+    this.#countPriority(slot, 1);
+    this.#members.add(segment, slot);
+    if (bodySegment !== segment) this.#members.add(bodySegment, slot);
   }
 
   #countLive(slot: number, change: number): void {
@@ -678,17 +725,20 @@ export class DiskIndex {
   }
 
   /** The position in the table that holds a hash's chain, or the empty one where it would be. */
-  #positionOf(hash: KeyHash): number {
-    const mask = this.#table.length - 1;
-    let position = hash.a & mask;
+  #positionOf({ a, b, c, d }: KeyHash): number {
+    return this.#positionOfWords(a, b, c, d);
+  }
+
+  #positionOfWords(a: number, b: number, c: number, d: number): number {
+    const table = this.#table;
+    const all = this.#hash;
+    const mask = table.length - 1;
+    let position = a & mask;
     for (;;) {
-      const slot = (this.#table[position] ?? 0) - 1;
+      const slot = (table[position] ?? 0) - 1;
       if (slot < 0) return position;
       const at = 4 * slot;
-      const all = this.#hash;
-      if (all[at] === hash.a && all[at + 1] === hash.b && all[at + 2] === hash.c && all[at + 3] === hash.d) {
-        return position;
-      }
+      if (all[at] === a && all[at + 1] === b && all[at + 2] === c && all[at + 3] === d) return position;
       position = (position + 1) & mask;
     }
   }

@@ -29,6 +29,8 @@ export class RecentChanges {
   #young: Generation;
   #old: Generation = emptyGeneration();
   #isOff = false;
+  /** No key was invalidated for longer than up to this sequence. */
+  #lastInvalidated = 0;
 
   constructor(parts?: RecentChangesParts) {
     this.#clearedBefore = parts?.clearedBefore ?? 0;
@@ -41,6 +43,7 @@ export class RecentChanges {
     }
     for (const [hash, sequence] of parts.invalidations) {
       this.#young.invalidations.set(hash, sequence);
+      this.#lastInvalidated = Math.max(this.#lastInvalidated, sequence);
       this.#young.newest = Math.max(this.#young.newest, sequence);
     }
   }
@@ -55,6 +58,12 @@ export class RecentChanges {
 
   get size(): number {
     return [this.#old, this.#young].reduce((sum, each) => sum + each.successors.size + each.invalidations.size, 0);
+  }
+
+  /** Nothing that is remembered has a say in whether a response is there. It may say `false` where that is so. */
+  isIrrelevantTo(sequence: number): boolean {
+    if (sequence < this.#clearedBefore || sequence < this.#lastInvalidated) return false;
+    return !this.#young.successors.has(sequence) && !this.#old.successors.has(sequence);
   }
 
   /** There is one log only, so nothing ever comes late. */
@@ -116,6 +125,7 @@ export class RecentChanges {
   noteInvalidated(hash: KeyHash, before: number, by: number): void {
     if (this.#isOff) return;
     const key = keyOf(hash);
+    this.#lastInvalidated = Math.max(this.#lastInvalidated, before);
     this.#young.invalidations.set(key, Math.max(before, this.#invalidatedBefore(key)));
     this.#young.newest = Math.max(this.#young.newest, by);
   }

@@ -179,6 +179,31 @@ export function readHeader(view: DataView, at: number): RecordHeader | undefined
   };
 }
 
+/** Where in a header a reader in a hurry finds what it needs. */
+export const headerPlaces = {
+  priority: 7,
+  recordBytes: 8,
+  hostHash: 20,
+  hash: 32,
+  expiresMs: 56,
+  tagBits: 92,
+} as const;
+
+export function sequenceAt(view: DataView, at: number): number {
+  return getUint64(view, at + 24);
+}
+
+/** Whether a record does nothing but to add a response, with its body behind it, to the empty namespace. */
+export function isPlainAddition(view: DataView, at: number): boolean {
+  return (
+    view.getUint32(at, true) === magic &&
+    view.getUint8(at + 4) === recordTypes.stored &&
+    (view.getUint8(at + 6) & 3) === bodyPlaces.inline &&
+    (view.getUint32(at + 48, true) | view.getUint32(at + 52, true)) === 0 &&
+    (view.getUint32(at + 96, true) | view.getUint32(at + 100, true)) === 0
+  );
+}
+
 /** Fills in the checksums of a record whose other bytes are all in place. */
 export function sealRecord(bytes: Uint8Array, view: DataView, at: number, header: RecordHeader): void {
   const framed = framedBytesOf(header.headBytes, header.bodyBytes, header.blockShift);

@@ -2,7 +2,16 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { DiskIndex } from '../../src/disk/index-table.js';
 import { hashOfKey, type KeyHash } from '../../src/disk/key-hash.js';
-import { bodyPlaces, headerWith, type RecordHeader, recordTypes } from '../../src/disk/record.js';
+import {
+  bodyPlaces,
+  headerWith,
+  logBlockShift,
+  type RecordHeader,
+  recordBytesOf,
+  recordHeaderBytes,
+  recordTypes,
+  writeHeader,
+} from '../../src/disk/record.js';
 
 const test = suite('disk index');
 
@@ -186,6 +195,46 @@ test('frees every body file once, and none that a new head took over', () => {
     [7],
   );
   assert.equal(index.takeFreedFiles(), []);
+});
+
+test('takes the rows of a hint in as it takes in records, the simple ones by a short way', () => {
+  const random = randomOf(7);
+  const bytes = new Uint8Array(recordHeaderBytes);
+  const view = new DataView(bytes.buffer);
+  const [slowly, quickly] = [new DiskIndex(), new DiskIndex()];
+  for (const index of [slowly, quickly])
+    for (let number = 0; number < 6; number += 1) index.ordinalOf({ writer: 1, number });
+  const sequences: number[] = [];
+  let simple = 0;
+  for (let sequence = 1; sequence <= 6000; sequence += 1) {
+    const key = random(2000);
+    const old = random(3) === 0 ? sequences[random(sequences.length)] : undefined;
+    const type = random(20) === 0 ? recordTypes.keyInvalidated : recordTypes.stored;
+    const isFile = random(10) === 0;
+    const header = headerWith({
+      type,
+      sequence,
+      hash: crowdedHashOf(key),
+      hostHash: random(2 ** 32),
+      tagBits: random(2 ** 32),
+      priority: random(256) - 128,
+      replaces: type === recordTypes.stored ? (old ?? 0) : 0,
+      namespaceHash: random(10) === 0 ? 1 : 0,
+      ...(isFile && { place: bodyPlaces.file, bodyWriter: 1, bodyNumber: sequence }),
+      recordBytes: recordBytesOf(0, 0, logBlockShift, isFile ? bodyPlaces.file : bodyPlaces.inline),
+    });
+    sequences.push(sequence);
+    writeHeader(view, 0, header);
+    const segment = random(6);
+    slowly.apply(header, segment, sequence);
+    if (quickly.applyPlain(view, 0, segment, sequence)) simple += 1;
+    else quickly.apply(header, segment, sequence);
+    if (sequence % 500 === 0) for (const index of [slowly, quickly]) index.recent.forgetBefore(sequence);
+  }
+  assert.ok(simple > 100, `${simple} by the short way`);
+  const { recent: _slow, ...one } = slowly.toParts();
+  const { recent: _quick, ...other } = quickly.toParts();
+  assert.equal(other, one);
 });
 
 test.run();
