@@ -2,6 +2,7 @@ import { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import type { CacheInfo, CacheResponse, FieldLines } from '../src/index.js';
+import { bufferOver } from './stored-request.js';
 
 /** As on a message whose connection went back to the pool: Node's types leave that state out. */
 const noSocket = null as unknown as Socket;
@@ -39,9 +40,9 @@ export class StoredMessage extends IncomingMessage {
   }
 
   override _read(): void {
-    const { inline } = this.#stored;
+    const { inline, isOwn } = this.#stored;
     if (inline !== undefined) {
-      if (inline.byteLength > 0) this.push(Buffer.from(inline));
+      if (inline.byteLength > 0) this.push(isOwn ? bufferOver(inline) : Buffer.from(inline));
       this.#complete();
       return;
     }

@@ -14,9 +14,19 @@ export type NodeHeaders = Record<string, string | string[]>;
 export function nodeHeadersOf(fields: FieldLines): NodeHeaders {
   const headers: NodeHeaders = {};
   for (let position = 0; position < fields.length; position += 2) {
-    addHeaderLine.call(headers, fields[position] ?? '', fields[position + 1] ?? '', headers);
+    const name = fields[position] ?? '';
+    const value = fields[position + 1] ?? '';
+    const lower = name.toLowerCase();
+    // The first line of a name is taken as it is, but for this one; Node knows what to do with a second one.
+    if (lower !== 'set-cookie' && headers[lower] === undefined) headers[lower] = value;
+    else addHeaderLine.call(headers, name, value, headers);
   }
   return headers;
+}
+
+/** The same bytes as a `Buffer`. */
+export function bufferOver({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 /** What users read off a response of Node's client, of one that never was. */

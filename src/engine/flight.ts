@@ -12,23 +12,17 @@ export type FlightOutcome =
 
 /** One origin request for a key, and all who wait for it (RFC 9111 §4, collapsed requests). */
 export class Flight {
-  #outcome: FlightOutcome | undefined;
-  #promise: Promise<FlightOutcome> | undefined;
-  #resolve: ((outcome: FlightOutcome) => void) | undefined;
+  readonly outcome: Promise<FlightOutcome>;
+  #settle: (outcome: FlightOutcome) => void = () => undefined;
 
-  /** Made when somebody waits: hardly ever does anybody. */
-  get outcome(): Promise<FlightOutcome> {
-    this.#promise ??= new Promise((resolve) => {
-      if (this.#outcome === undefined) this.#resolve = resolve;
-      else resolve(this.#outcome);
+  constructor() {
+    this.outcome = new Promise((resolve) => {
+      this.#settle = resolve;
     });
-    return this.#promise;
   }
 
-  /** Only the first one counts. */
   settle(outcome: FlightOutcome): void {
-    this.#outcome ??= outcome;
-    this.#resolve?.(this.#outcome);
+    this.#settle(outcome);
   }
 }
 

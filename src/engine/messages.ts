@@ -54,8 +54,8 @@ export interface CacheResponse {
   readonly info: CacheInfo;
   readonly body:
     | { readonly from: 'origin'; readonly tap: Tap }
-    /** `inline` is the whole of it when it is at hand; `open` works in any case, once. */
-    | { readonly from: 'cache'; readonly inline: Uint8Array | undefined; open(): Readable };
+    /** `inline` is the whole of it when it is at hand, to be handed to a user only if it `isOwn`, else a copy of it; `open` works in any case, once. */
+    | { readonly from: 'cache'; readonly inline: Uint8Array | undefined; readonly isOwn: boolean; open(): Readable };
 }
 
 /** What a request is, besides its head. */

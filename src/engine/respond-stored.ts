@@ -24,9 +24,15 @@ export function respondReused(
   const { key, request } = inquiry;
   const status = isStale ? 'stale' : 'hit';
   publish(status, { request, key });
-  const info: StoredInfo = { status, stored: true, key, tier: stored.tier, ageSeconds, ttlSeconds };
-  if (background !== false) info.staleRemainingSeconds = background.remainingSeconds;
-  return respondStored(inquiry, stored, stored.head, resume, info);
+  return respondStored(inquiry, stored, stored.head, resume, {
+    status,
+    stored: true,
+    key,
+    tier: stored.tier,
+    ageSeconds,
+    ttlSeconds,
+    ...(background !== false && { staleRemainingSeconds: background.remainingSeconds }),
+  });
 }
 
 /** A stored response that the origin has just confirmed; `head` is what it is now. */
@@ -75,8 +81,7 @@ export function respondStale(
   });
 }
 
-/** Still being put together: one object, and no copies. */
-type StoredInfo = { -readonly [Name in keyof CacheInfo]: CacheInfo[Name] } & { ageSeconds: number };
+type StoredInfo = CacheInfo & { readonly ageSeconds: number };
 
 function respondStored(
   { engine, request }: Inquiry,
@@ -92,9 +97,11 @@ function respondStored(
     return resume(source, head, stored, range && { ...range, ofBytes: stored.bodyBytes });
   };
   const source = stored.inlineBody === undefined ? { inlineBody: undefined, openBody } : stored;
-  info.storedAtMs = head.responseTimeMs;
-  if (head.metadata !== undefined) info.metadata = head.metadata;
-  const response = respondPresented(engine.statusName, presentation, source, info);
+  const response = respondPresented(engine.statusName, presentation, source, {
+    ...info,
+    storedAtMs: head.responseTimeMs,
+    ...(head.metadata !== undefined && { metadata: head.metadata }),
+  });
   const { trailers } = head;
   return isWhole && trailers !== undefined ? { ...response, trailers } : response;
 }

@@ -22,7 +22,7 @@ export function respondOrigin(statusName: string | false, origin: OriginResponse
 export function respondPresented(
   statusName: string | false,
   presentation: Presentation,
-  stored: Pick<StoredResponse, 'inlineBody' | 'openBody'>,
+  stored: Pick<StoredResponse, 'inlineBody' | 'isInlineBodyOwn' | 'openBody'>,
   info: CacheInfo,
 ): CacheResponse {
   const head = withStatus(statusName, presentation.head, info);
@@ -31,7 +31,12 @@ export function respondPresented(
       return {
         head,
         info,
-        body: { from: 'cache', inline: stored.inlineBody, open: () => openGuarded(() => stored.openBody()) },
+        body: {
+          from: 'cache',
+          inline: stored.inlineBody,
+          isOwn: stored.isInlineBodyOwn === true,
+          open: () => openGuarded(() => stored.openBody()),
+        },
       };
     case 'part': {
       const { start, end } = presentation;
@@ -39,13 +44,18 @@ export function respondPresented(
       return {
         head,
         info,
-        body: { from: 'cache', inline, open: () => openGuarded(() => stored.openBody({ start, end })) },
+        body: {
+          from: 'cache',
+          inline,
+          isOwn: false,
+          open: () => openGuarded(() => stored.openBody({ start, end })),
+        },
       };
     }
     case 'head-only':
     case 'not-modified':
     case 'unsatisfiable':
-      return { head, info, body: { from: 'cache', inline: nothing, open: () => Readable.from([]) } };
+      return { head, info, body: { from: 'cache', inline: nothing, isOwn: true, open: () => Readable.from([]) } };
     default:
       return assertNever(presentation);
   }
@@ -57,7 +67,7 @@ export function respondGatewayTimeout(statusName: string | false, info: CacheInf
   return {
     head: withStatus(statusName, head, info),
     info,
-    body: { from: 'cache', inline: nothing, open: () => Readable.from([]) },
+    body: { from: 'cache', inline: nothing, isOwn: true, open: () => Readable.from([]) },
   };
 }
 
@@ -72,7 +82,7 @@ function withStatus(
     status: head.status,
     statusText: head.statusText,
     httpVersion: head.httpVersion,
-    fields: head.fields.concat('Cache-Status', printCacheStatus(cacheStatusOf(statusName, info, forwardStatus))),
+    fields: [...head.fields, 'Cache-Status', printCacheStatus(cacheStatusOf(statusName, info, forwardStatus))],
   };
 }
 

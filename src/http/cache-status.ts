@@ -1,5 +1,3 @@
-import { remembering } from './remember.js';
-
 /** One member of a `Cache-Status` field (RFC 9211 §2). */
 export interface CacheStatus {
   /** Who says it. */
@@ -30,9 +28,9 @@ export function printCacheStatus(status: CacheStatus): string {
   return text;
 }
 
-const printTokenOrString = remembering((text: string): string =>
-  /^[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*$/.test(text) ? text : printString(text),
-);
+function printTokenOrString(text: string): string {
+  return /^[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*$/.test(text) ? text : printString(text);
+}
 
 /** A String holds visible ASCII (RFC 8941 §3.3.3): anything else becomes `?`. */
 function printString(text: string): string {

@@ -60,8 +60,10 @@ export interface StoredResponse {
   readonly bodyBytes: number;
   /** Which tier answered. */
   readonly tier: 'memory' | 'disk';
-  /** The whole verified body, when the lookup read it along with the head. Shared: do not write to it. */
+  /** The whole verified body, when the lookup read it along with the head. Do not write to it unless it is your own. */
   readonly inlineBody: Uint8Array | undefined;
+  /** `inlineBody` is nobody else's: it may be handed to a user, who may do with the bytes as they please. @default false */
+  readonly isInlineBodyOwn?: boolean;
   /**
    * The body, or the bytes `start` to `end` (inclusive, as `fs.createReadStream` counts) of it. Every byte is verified
    * before it is handed out. Emits `ERR_CACHE_CORRUPT` or `ERR_CACHE_ACCESS` when it cannot be; a range outside the

@@ -10,9 +10,11 @@ import {
   segmentsFolder,
   temporaryFolder,
 } from '../disk/layout.js';
+import { MergedReads } from './disk-reads.js';
 
 const openFile = promisify(open);
 const closeFile = promisify(close);
+const nothing = new Uint8Array(0);
 
 /** An open file of the cache: reads at any place, until it is closed and the last read is done. */
 export interface ReadHandle {
@@ -22,7 +24,9 @@ export interface ReadHandle {
 }
 
 interface SegmentHandle {
-  readonly fd: Promise<number>;
+  readonly opening: Promise<number>;
+  /** Once it is open. */
+  fd: number | undefined;
   readers: number;
   closing: boolean;
 }
@@ -33,21 +37,28 @@ export class DiskFiles {
   readonly #maxOpen: number;
   /** In order of use, oldest first. */
   readonly #segments = new Map<number, SegmentHandle>();
+  readonly #reads = new MergedReads(readBytes);
 
   constructor(directory: string, maxOpen: number) {
     this.#root = join(directory, formatFolder);
     this.#maxOpen = maxOpen;
   }
 
-  async readSegment(ordinal: number, name: SegmentName, position: number, length: number): Promise<Uint8Array> {
+  /** As many bytes as there are, `length` at most, in memory that nobody else gets. */
+  readSegment(ordinal: number, name: SegmentName, position: number, length: number): Promise<Uint8Array> {
     const handle = this.#segment(ordinal, name);
     handle.readers += 1;
-    try {
-      return await readAt(await handle.fd, position, length);
-    } finally {
-      handle.readers -= 1;
-      if (handle.closing) this.#release(handle);
-    }
+    return new Promise((resolve, reject) => {
+      const done = (error: Error | null, bytes: Uint8Array): void => {
+        handle.readers -= 1;
+        if (handle.closing) this.#release(handle);
+        if (error === null) resolve(bytes);
+        else reject(error);
+      };
+      const start = (fd: number): void => this.#reads.add({ fd, position, length, done });
+      if (handle.fd !== undefined) start(handle.fd);
+      else handle.opening.then(start, (error: Error) => done(error, nothing));
+    });
   }
 
   /** A segment for a reader that takes its time. */
@@ -90,10 +101,20 @@ export class DiskFiles {
       return known;
     }
     const path = join(this.#root, segmentsFolder, segmentFileOf(name));
-    const handle = { fd: openFile(path, constants.O_RDONLY), readers: 0, closing: false };
-    handle.fd.catch(() => {
-      if (this.#segments.get(ordinal) === handle) this.#segments.delete(ordinal);
-    });
+    const handle: SegmentHandle = {
+      opening: openFile(path, constants.O_RDONLY),
+      fd: undefined,
+      readers: 0,
+      closing: false,
+    };
+    handle.opening.then(
+      (fd) => {
+        handle.fd = fd;
+      },
+      () => {
+        if (this.#segments.get(ordinal) === handle) this.#segments.delete(ordinal);
+      },
+    );
     this.#segments.set(ordinal, handle);
     if (this.#segments.size > this.#maxOpen) {
       const [oldest] = this.#segments.keys();
@@ -104,7 +125,7 @@ export class DiskFiles {
 
   #release(handle: SegmentHandle): void {
     if (handle.readers > 0) return;
-    handle.fd.then(closeFile).catch(() => {});
+    handle.opening.then(closeFile).catch(() => {});
   }
 
   async #open(path: string): Promise<ReadHandle> {
@@ -135,31 +156,24 @@ export class DiskFiles {
 
 function readAt(fd: number, position: number, length: number): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    const buffer = Buffer.allocUnsafe(length);
-    const next = (done: number): void => {
-      read(fd, buffer, done, length - done, position + done, (error, count) => {
-        if (error !== null) reject(error);
-        else if (count === 0) resolve(buffer.subarray(0, done));
-        else if (done + count === length) resolve(buffer);
-        else next(done + count);
-      });
-    };
-    submitSoon(() => next(0));
+    readBytes(fd, position, length, (error, bytes) => (error === null ? resolve(bytes) : reject(error)));
   });
 }
 
-/**
- * Reads that come up in one turn of the event loop are handed to libuv together: waking one of its threads is the greater part of what a
- * small read costs here, and only the first of a batch has to.
- */
-let waiting: (() => void)[] = [];
-
-function submitSoon(submit: () => void): void {
-  waiting.push(submit);
-  if (waiting.length > 1) return;
-  setImmediate(() => {
-    const batch = waiting;
-    waiting = [];
-    for (const start of batch) start();
-  });
+function readBytes(
+  fd: number,
+  position: number,
+  length: number,
+  done: (error: Error | null, bytes: Uint8Array) => void,
+): void {
+  const buffer = Buffer.allocUnsafe(length);
+  const next = (from: number): void => {
+    read(fd, buffer, from, length - from, position + from, (error, count) => {
+      if (error !== null) done(error, buffer);
+      else if (count === 0) done(null, buffer.subarray(0, from));
+      else if (from + count === length) done(null, buffer);
+      else next(from + count);
+    });
+  };
+  next(0);
 }

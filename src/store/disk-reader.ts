@@ -26,6 +26,9 @@ export interface FoundRecord {
   readonly record: ReadRecord;
 }
 
+/** Several responses may lie in one buffer: a small one that somebody keeps would hold on to all of them. */
+const holdsLittleElse = (bytes: Uint8Array): boolean => bytes.byteLength >= bytes.buffer.byteLength / 8;
+
 /** Turns slots of the index into stored responses. */
 export class DiskReader {
   readonly #options: DiskReaderOptions;
@@ -71,6 +74,7 @@ export class DiskReader {
       bodyBytes,
       tier: 'disk',
       inlineBody,
+      isInlineBodyOwn: inlineBody !== undefined && holdsLittleElse(inlineBody),
       openBody(range?: ByteRange): Readable {
         if (inlineBody !== undefined) return createBytesStream(inlineBody, range);
         const body = {

@@ -32,6 +32,28 @@ export class MemoryCopy implements StoredResponse {
   }
 }
 
+/** A response in the disk tier whose body waits to be copied to memory, and must not be written over before. */
+export class SharedResponse implements StoredResponse {
+  readonly tier = 'disk';
+  readonly ref: StoreRef;
+  readonly head: StoredHead;
+  readonly bodyBytes: number;
+  readonly inlineBody: Uint8Array | undefined;
+  readonly #response: StoredResponse;
+
+  constructor(response: StoredResponse) {
+    this.ref = response.ref;
+    this.head = response.head;
+    this.bodyBytes = response.bodyBytes;
+    this.inlineBody = response.inlineBody;
+    this.#response = response;
+  }
+
+  openBody(range?: Range): Readable {
+    return this.#response.openBody(range);
+  }
+}
+
 /** A response in the disk tier whose body is promoted by the first reader that reads all of it. */
 export class TappedResponse implements StoredResponse {
   readonly tier = 'disk';

@@ -18,7 +18,7 @@ import type {
 import { attempt, isOnDisk, memoryOnlyRef, TieredChanges, type Tiers } from './tiered-changes.js';
 import { KnownKeys, type KnownResponse } from './tiered-known.js';
 import { Promotions } from './tiered-promotion.js';
-import { MemoryCopy, TappedResponse } from './tiered-response.js';
+import { MemoryCopy, SharedResponse, TappedResponse } from './tiered-response.js';
 import { Watches } from './tiered-watch.js';
 import { TieredWriter } from './tiered-writer.js';
 
@@ -248,7 +248,7 @@ class TieredStore implements ResponseStore {
     if (copy !== undefined) this.#tiers.discard(copy);
     if (response.inlineBody === undefined) return new TappedResponse(response, (tapped) => this.#tap(tapped));
     this.#promotions.offer(response, response.inlineBody);
-    return response;
+    return new SharedResponse(response);
   }
 
   #tap(response: StoredResponse) {
