@@ -177,7 +177,7 @@ test('a response that somebody changed before the cache saw it is not stored', a
 
 /** Another message in the place of this one, as mimic-response makes it. */
 function shouted(response: IncomingMessage): IncomingMessage {
-  const upper = new Transform({ transform: (chunk, _, done) => done(null, String(chunk).toUpperCase()) });
+  const upper = new Transform({ transform: (chunk, _, done) => done(null, Buffer.from(String(chunk).toUpperCase())) });
   const properties = [
     'statusCode',
     'statusMessage',
