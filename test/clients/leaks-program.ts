@@ -10,7 +10,7 @@ const [, , kind, directory = '', url = ''] = process.argv;
 const cache = await openCache({ directory });
 if (kind === 'axios') {
   const client = cacheAxios(axios.create({ proxy: false }), cache);
-  for (const path of ['/fresh', '/old', '/old', '/fail', '/cut', '/missing'])
+  for (const path of ['/fresh', '/old', '/old', '/stale', '/stale', '/fail', '/cut', '/missing'])
     await client.get(url + path).catch(() => undefined);
   for (const path of ['/large', '/large', '/large?other']) {
     const { data } = await client.get(url + path, { responseType: 'stream' });
@@ -19,9 +19,13 @@ if (kind === 'axios') {
   }
   const unread = await client.get(`${url}/large?unread`, { responseType: 'stream' });
   unread.data.destroy();
+  const together = Array.from({ length: 3 }, (_, n) =>
+    client.get(`${url}/large?together`, n === 1 ? { signal: AbortSignal.timeout(1) } : {}),
+  );
+  await Promise.allSettled(together);
 } else {
   const client = got.extend(cacheGot(cache), { retry: { limit: 0 } });
-  for (const path of ['/fresh', '/old', '/old', '/fail', '/cut', '/missing'])
+  for (const path of ['/fresh', '/old', '/old', '/stale', '/stale', '/fail', '/cut', '/missing'])
     await client(url + path).catch(() => undefined);
   for (const path of ['/large', '/large', '/large?other']) {
     const stream = client.stream(url + path);
@@ -29,6 +33,10 @@ if (kind === 'axios') {
     stream.destroy();
   }
   await client(`${url}/large?aborted`, { signal: AbortSignal.timeout(1) }).catch(() => undefined);
+  const together = Array.from({ length: 3 }, (_, n) =>
+    client(`${url}/large?together`, n === 1 ? { signal: AbortSignal.timeout(1) } : {}),
+  );
+  await Promise.allSettled(together);
 }
 await cache.close();
 console.log('closed');

@@ -38,8 +38,13 @@ const answer: Answer = ({ send, path, request, response }) => {
   else if (path.startsWith('/large')) send(200, { 'Cache-Control': 'max-age=60' }, large);
   else if (path.startsWith('/missing')) send(404, { 'Cache-Control': 'no-store' }, 'none');
   else if (request.headers['if-none-match'] !== undefined) response.writeHead(304, { ETag: '"1"' }).end();
-  else send(200, { 'Cache-Control': path.startsWith('/old') ? 'no-cache' : 'max-age=60', ETag: '"1"' }, 'body');
+  else send(200, { 'Cache-Control': freshnessOf(path), ETag: '"1"' }, 'body');
 };
+
+function freshnessOf(path: string): string {
+  if (path.startsWith('/old')) return 'no-cache';
+  return path.startsWith('/stale') ? 'max-age=0, stale-while-revalidate=1000' : 'max-age=60';
+}
 
 test.before.each(async (context) => {
   context.directory = await mkdtemp(join(tmpdir(), 'offloop-leaks-'));
@@ -55,7 +60,7 @@ test.after.each(async ({ directory, origin, agent }) => {
   await rm(directory, { recursive: true, force: true });
 });
 
-const paths = ['/fresh', '/fresh', '/old', '/old', '/missing', '/fail', '/cut', '/large', '/large'];
+const paths = ['/fresh', '/fresh', '/old', '/old', '/stale', '/stale', '/missing', '/fail', '/cut', '/large', '/large'];
 
 async function useAxios(client: AxiosInstance, url: string): Promise<void> {
   for (const path of paths) await client.get(url + path).catch(() => undefined);
@@ -69,6 +74,15 @@ async function useAxios(client: AxiosInstance, url: string): Promise<void> {
     controller.abort();
     await once(aborted.data, 'close');
   }
+  // All but one read along with another's request, and some of them leave.
+  const leaving = AbortSignal.timeout(1);
+  await Promise.allSettled(
+    [undefined, leaving, undefined, leaving].flatMap((signal) =>
+      ['/large?together', '/fresh?together', '/missing?together', '/cut?together'].map((path) =>
+        client.get(url + path, { ...(signal !== undefined && { signal }) }),
+      ),
+    ),
+  );
 }
 
 async function useGot(client: Got, url: string): Promise<void> {
@@ -79,6 +93,14 @@ async function useGot(client: Got, url: string): Promise<void> {
     stream.destroy();
     await client(url + path, { signal: AbortSignal.timeout(1) }).catch(() => undefined);
   }
+  const leaving = AbortSignal.timeout(1);
+  await Promise.allSettled(
+    [undefined, leaving, undefined, leaving].flatMap((signal) =>
+      ['/large?together', '/fresh?together', '/missing?together', '/cut?together'].map((path) =>
+        client(url + path, { ...(signal !== undefined && { signal }) }),
+      ),
+    ),
+  );
 }
 
 /** What listens to the sockets that are free to be used again. */
@@ -105,7 +127,7 @@ for (const kind of ['axios', 'got'] as const) {
     const bareAgent = new http.Agent({ keepAlive: true, maxSockets: 1 });
     const agentOf = (bare: boolean): http.Agent => (bare ? bareAgent : agent);
     const simple = async (client: AxiosInstance | Got, bare: boolean): Promise<void> => {
-      for (const path of ['/fresh', '/old', '/old', '/fresh', '/missing']) {
+      for (const path of ['/fresh', '/old', '/old', '/stale', '/stale', '/fresh', '/missing']) {
         if ('extend' in client) await client(url + path, { agent: { http: agentOf(bare) }, throwHttpErrors: false });
         else await client.get(url + path, { httpAgent: agentOf(bare), validateStatus: null });
       }
