@@ -7,9 +7,11 @@ import {
   type RequestOptions as CacheRequestOptions,
   type CacheResponse,
   type FieldLines,
+  type Miss,
   type OriginResponse,
   type Presented,
 } from '../src/index.js';
+import { keepWanted } from './detach.js';
 import { Guard } from './guard.js';
 import { holdBody } from './held-body.js';
 import {
@@ -53,9 +55,57 @@ export function gateAgent(real: Agent, gate: GateOptions): Agent {
   const addRequest: AddRequest = (request, options, ...rest) => {
     // Not in Node's types; users and Node itself read it.
     Object.assign(request, { agent: real });
-    new Hop(request, options, real, () => Reflect.apply(carry, real, [request, options, ...rest]), gate).start();
+    const presented = presentedOf(request, options);
+    gate.onPresented?.(presented);
+    const miss = gate.standInFor === undefined ? gate.cache.miss(presented, gate.options) : undefined;
+    if (miss !== undefined) {
+      watch(request, miss, gate);
+      Reflect.apply(carry, real, [request, options, ...rest]);
+      return;
+    }
+    new Hop(request, options, real, () => Reflect.apply(carry, real, [request, options, ...rest]), gate).start(
+      presented,
+    );
   };
-  return Object.create(real, { addRequest: { value: addRequest } });
+  return new Proxy(real, {
+    get: (target, name) => (name === 'addRequest' ? addRequest : Reflect.get(target, name)),
+  });
+}
+
+/** Lets a request go its way, and looks at its response before anybody else does. */
+export function watch(
+  request: ClientRequest,
+  miss: Miss,
+  { onAnswer }: { onAnswer?(info: CacheInfo, response: IncomingMessage): void },
+): void {
+  const { emit } = request;
+  let isAnswered = false;
+  const look = (response: IncomingMessage): void => {
+    if (isAnswered) return;
+    isAnswered = true;
+    const origin = originResponseOf(response);
+    const { head, info } = miss.answered(origin);
+    onAnswer?.(info, response);
+    addFields(response, head.fields.slice(origin.head.fields.length));
+    if (info.stored) keepWanted(request, response, origin.body);
+  };
+  // The last event before a response can come. Who has wrapped `emit` by then, as got-scraping does to undo content codings, would get the
+  // wire's response first, and we what he makes of it.
+  request.once('prefinish', () => {
+    if (request.emit === emit) return;
+    const other = request.emit;
+    request.emit = (event: string | symbol, ...values: unknown[]) => {
+      // Node's types leave open what is emitted; for this event it is the response.
+      if (event === 'response') look(values[0] as IncomingMessage);
+      return Reflect.apply(other, request, [event, ...values]);
+    };
+  });
+  request.prependOnceListener('response', (response: IncomingMessage) => {
+    look(response);
+    // Node reads what nobody listens for, and takes this listener for somebody.
+    if (request.listenerCount('response') === 0) response.resume();
+  });
+  request.once('close', () => miss.failed());
 }
 
 /** One request on its way through the gate. */
@@ -87,12 +137,11 @@ class Hop {
     this.#hold();
   }
 
-  start(): void {
+  start(asked: Presented): void {
     const presented: Presented = {
-      ...presentedOf(this.#request, this.#options),
+      ...asked,
       patience: () => (this.#patience ??= this.#waitForAnother(this.#gate.timeoutMs ?? 0)),
     };
-    this.#gate.onPresented?.(presented);
     if (this.#gate.cache.isBodyInKey(presented, this.#gate.options)) void this.#askWithBody(presented);
     else this.#ask(presented);
   }

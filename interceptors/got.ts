@@ -11,10 +11,12 @@ import {
   type FieldLines,
   type Forward,
   layChoices,
+  type Miss,
   type OriginResponse,
   type Presented,
   type RequestOptions,
 } from '../src/index.js';
+import { watch } from './gate.js';
 import { Guard } from './guard.js';
 import {
   addFields,
@@ -65,13 +67,13 @@ export function cacheGot(cache: Cache, defaults: RequestOptions = {}): ExtendOpt
       throw new CacheError('ERR_CACHE_ATTACHED', message);
     }
     const own = earlier === undefined ? request : earlier.own;
-    const ask: RequestFunction = (url, native) => {
+    const standIn: RequestFunction = (url, native) => {
       // Hooks, retries and redirects see what the user set.
       options.request = own;
-      return new GotHop(cache, url, native, options, choice).result;
+      return ask(cache, url, native, options, choice);
     };
-    planted.set(ask, { by: plant, own });
-    options.request = ask;
+    planted.set(standIn, { by: plant, own });
+    options.request = standIn;
   };
   return { hooks: { beforeRequest: [plant] } };
 }
@@ -81,6 +83,55 @@ export function cacheInfoOf(response: object): CacheInfo | undefined {
   // Put there by this module alone.
   return 'cacheInfo' in response ? (response.cacheInfo as CacheInfo) : undefined;
 }
+
+function ask(
+  cache: Cache,
+  url: URL,
+  native: NativeOptions,
+  gotOptions: GotOptions,
+  choice: RequestOptions | undefined,
+): ReturnType<RequestFunction> {
+  const presented = presentedOf(url, native, gotOptions.body !== undefined);
+  const miss = cache.miss(presented, choice);
+  return miss === undefined
+    ? new GotHop(url, native, gotOptions).start(cache, presented, choice)
+    : goOut(miss, url, native, gotOptions);
+}
+
+/** The request goes out as it would without a cache, and its response is looked at. */
+function goOut(miss: Miss, url: URL, native: NativeOptions, gotOptions: GotOptions): ReturnType<RequestFunction> {
+  const passOn = (result: GotResult | undefined): GotResult => {
+    if (result === undefined) throw new TypeError(noAnswer);
+    if (isClientRequest(result)) watch(result, miss, rememberInfo);
+    // The user's own `request` function answered by itself: that is the answer, and none of the cache's business.
+    else miss.failed();
+    return result;
+  };
+  try {
+    const result = gotOptions.getRequestFunction()?.(url, native);
+    if (isClientRequest(result)) return passOn(result);
+    const later = async (): Promise<GotResult> => {
+      try {
+        return passOn((await result) ?? (await gotOptions.getFallbackRequestFunction()?.(url, native)));
+      } catch (error) {
+        miss.failed();
+        throw error;
+      }
+    };
+    return later();
+  } catch (error) {
+    miss.failed();
+    throw error;
+  }
+}
+
+const noAnswer = 'the "request" option returned neither a request nor a response';
+
+const rememberInfo = {
+  onAnswer(info: CacheInfo, response: IncomingMessage): void {
+    Object.assign(response, { cacheInfo: info });
+  },
+};
 
 /** One request of got's, redirects and retries being requests of their own. */
 class GotHop {
@@ -97,13 +148,7 @@ class GotHop {
   #timer: NodeJS.Timeout | undefined;
   #patience: Promise<void> | undefined;
 
-  constructor(
-    cache: Cache,
-    url: URL,
-    native: NativeOptions,
-    gotOptions: GotOptions,
-    choice: RequestOptions | undefined,
-  ) {
+  constructor(url: URL, native: NativeOptions, gotOptions: GotOptions) {
     this.#url = url;
     this.#native = native;
     this.#gotOptions = gotOptions;
@@ -111,14 +156,15 @@ class GotHop {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    const presented: Presented = {
-      ...presentedOf(url, native, gotOptions.body !== undefined),
-      patience: () => (this.#patience ??= this.#waitForAnother()),
-    };
+  }
+
+  start(cache: Cache, asked: Presented, choice: RequestOptions | undefined): Promise<GotResult> {
+    const presented: Presented = { ...asked, patience: () => (this.#patience ??= this.#waitForAnother()) };
     this.#ask(cache, presented, choice).then(
       (response) => this.#answer(response),
       (error: unknown) => this.#fail(error),
     );
+    return this.result;
   }
 
   async #ask(cache: Cache, presented: Presented, choice: RequestOptions | undefined): Promise<CacheResponse> {
@@ -189,7 +235,7 @@ class GotHop {
     if (isClientRequest(result)) return result;
     // The user's own `request` function answered by itself: that is the answer, and none of the cache's business.
     if (result !== undefined) this.#resolve(result);
-    throw new TypeError('the "request" option returned neither a request nor a response');
+    throw new TypeError(noAnswer);
   }
 }
 

@@ -1,5 +1,6 @@
 import { Engine } from './engine/engine.js';
 import type { CacheResponse, Forward, Presented } from './engine/messages.js';
+import type { Miss } from './engine/miss.js';
 import { CacheError } from './errors.js';
 import { Namespaces } from './namespaces.js';
 import {
@@ -60,6 +61,14 @@ export class Cache implements AsyncDisposable {
    */
   exchange(presented: Presented, forward: Forward, choice?: CacheChoice): Promise<CacheResponse> {
     return this.#engine.exchange(presented, forward, this.#optionsFor(presented, choice));
+  }
+
+  /**
+   * A request that nothing stored can answer, told without waiting: it is to go out as it is, and what comes of it to be told to the
+   * result. `undefined` if it takes `exchange` to answer it; then nothing has happened.
+   */
+  miss(presented: Presented, choice?: CacheChoice): Miss | undefined {
+    return this.#engine.miss(presented, this.#optionsFor(presented, choice));
   }
 
   /** Answers a request if a fresh stored response can, else `undefined`. Never asks the origin. */

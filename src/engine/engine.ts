@@ -12,6 +12,7 @@ import { GuardedStore } from './guarded-store.js';
 import { Inquiry } from './inquiry.js';
 import { Invalidations } from './invalidations.js';
 import type { CacheResponse, Forward, Presented } from './messages.js';
+import { type Miss, missOf } from './miss.js';
 import { Recordings } from './recordings.js';
 
 /** What an exchange works with. */
@@ -89,6 +90,11 @@ export class Engine implements EngineParts {
   has(key: string): Presence {
     const presence = this.#store.has?.(key) ?? 'maybe';
     return presence === 'absent' && this.recordings.has(key) ? 'maybe' : presence;
+  }
+
+  /** What is to go out as it is and at once; `undefined` if that cannot be told without waiting, and nothing has happened. */
+  miss(presented: Presented, options: CompleteRequestOptions): Miss | undefined {
+    return missOf(new Inquiry(this, presented, neverForward, options));
   }
 
   /** Waits for everything that is still being stored or validated in the background. */

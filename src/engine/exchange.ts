@@ -1,7 +1,7 @@
 import { publish } from '../diagnostics.js';
 import { assertNever } from '../errors.js';
 import { withFields } from '../http/fields.js';
-import type { FieldLines, StoredHead } from '../http/message.js';
+import type { FieldLines } from '../http/message.js';
 import { decideRequest } from '../semantics/decide-request.js';
 import { decideValidation } from '../semantics/decide-validation.js';
 import type { ForwardReason, RequestDecision } from '../semantics/decisions.js';
@@ -9,13 +9,13 @@ import { validationFields } from '../semantics/validators.js';
 import type { StoredResponse, StoreRef } from '../store/contract.js';
 import { join, mayCollapse, outcomeFor } from './collapse.js';
 import type { Flight, FlightOutcome } from './flight.js';
+import { handOn } from './hand-on.js';
 import { conditionalFor, Inquiry, type Received } from './inquiry.js';
 import type { CacheInfo, CacheResponse, Forward } from './messages.js';
-import type { Recording } from './recording.js';
-import { respondGatewayTimeout, respondOrigin, respondPresented } from './respond.js';
+import { respondGatewayTimeout, respondPresented } from './respond.js';
 import { type Resume, respondFreshened, respondReused, respondStale } from './respond-stored.js';
 import { ResumingBody } from './resume.js';
-import { invalidateAfter, keep } from './storing.js';
+import { invalidateAfter } from './storing.js';
 import { validateInBackground } from './validate-in-background.js';
 
 /** One presented request, from lookup to answer: performs what `src/semantics` decides. */
@@ -182,27 +182,12 @@ export class Exchange {
     forward: ForwardReason,
     detail?: string,
   ): Promise<CacheResponse> {
-    const { engine, key, request } = this.#inquiry;
-    const { origin } = received;
     await invalidateAfter(this.#inquiry, received);
-    const kept = keep(this.#inquiry, received, this.#stored);
-    if (kept.isStored) {
-      this.#share(kept.head, kept.recording);
-      const reason = this.#storeFailed ? 'store-failed' : detail;
-      return respondOrigin(engine.statusName, origin, { status, forward, key, stored: true, ...reasonOf(reason) });
-    }
-    this.#endFlight({ kind: 'apart' });
-    origin.body.release();
-    publish('skip', { key, url: request.url, reason: kept.reason ?? 'bypass' });
-    const info = { status, forward, key, stored: false, ...reasonOf(kept.reason ?? detail) };
-    return respondOrigin(engine.statusName, origin, info);
-  }
-
-  /** Lets those who wait for this answer read along. */
-  #share(head: StoredHead, recording: Recording): void {
-    if (this.#flight === undefined) return;
-    this.#flight.settle({ kind: 'running', head, recording });
-    void recording.finished.then(() => this.#endFlight({ kind: 'look-again' }));
+    const reason = this.#storeFailed ? 'store-failed' : detail;
+    return handOn(this.#inquiry, received, {
+      ...{ status, forward, stored: this.#stored, flight: this.#flight },
+      ...(reason !== undefined && { reason }),
+    });
   }
 
   #join(outcome: FlightOutcome): Promise<CacheResponse> | CacheResponse | undefined {
@@ -267,5 +252,3 @@ export class Exchange {
     return stored;
   }
 }
-
-const reasonOf = (reason: string | undefined): { readonly reason?: string } => (reason === undefined ? {} : { reason });

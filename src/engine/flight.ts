@@ -12,17 +12,26 @@ export type FlightOutcome =
 
 /** One origin request for a key, and all who wait for it (RFC 9111 §4, collapsed requests). */
 export class Flight {
-  readonly outcome: Promise<FlightOutcome>;
-  #settle: (outcome: FlightOutcome) => void = () => undefined;
+  #settled: FlightOutcome | undefined;
+  #outcome: Promise<FlightOutcome> | undefined;
+  #resolve: (outcome: FlightOutcome) => void = () => undefined;
 
-  constructor() {
-    this.outcome = new Promise((resolve) => {
-      this.#settle = resolve;
-    });
+  /** Made for the first who waits: most requests have no company. */
+  get outcome(): Promise<FlightOutcome> {
+    this.#outcome ??=
+      this.#settled === undefined
+        ? new Promise((resolve) => {
+            this.#resolve = resolve;
+          })
+        : Promise.resolve(this.#settled);
+    return this.#outcome;
   }
 
+  /** The first outcome counts. */
   settle(outcome: FlightOutcome): void {
-    this.#settle(outcome);
+    if (this.#settled !== undefined) return;
+    this.#settled = outcome;
+    this.#resolve(outcome);
   }
 }
 

@@ -34,6 +34,16 @@ export class GuardedStore {
     }
   }
 
+  /** A lookup would find nothing for sure, which the store can tell at once. */
+  isAbsent(key: string): boolean {
+    try {
+      return this.#store.has?.(key) === 'absent';
+    } catch (error) {
+      publish('error', { error, during: 'has' });
+      return false;
+    }
+  }
+
   /** `undefined`: the store failed. */
   create(key: string, head: StoredHead, options: CreateOptions): EntryWriter | undefined {
     try {

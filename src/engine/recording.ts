@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import { publish } from '../diagnostics.js';
-import type { CommitResult, EntryWriter } from '../store/contract.js';
+import type { EntryWriter } from '../store/contract.js';
 import type { OriginResponse } from './messages.js';
 import type { BodySink } from './tap.js';
 
@@ -15,11 +15,10 @@ export interface RecordingOptions {
 /** A response on its way into the store: committed when its body is whole, gone without a trace when it is not. */
 export class Recording implements BodySink {
   readonly origin: OriginResponse;
-  /** Settles when the response is stored, declined or given up; never rejects. `undefined`: nothing was kept. */
-  readonly finished: Promise<CommitResult | undefined>;
   readonly #writer: EntryWriter;
   readonly #options: RecordingOptions;
-  #settle: (result: CommitResult | undefined) => void = () => undefined;
+  #onFinished: (() => void)[] = [];
+  #isFinished = false;
   #bytes = 0;
   #followers = 0;
   #isOver = false;
@@ -28,9 +27,17 @@ export class Recording implements BodySink {
     this.#writer = writer;
     this.origin = origin;
     this.#options = options;
-    this.finished = new Promise((resolve) => {
-      this.#settle = resolve;
-    });
+  }
+
+  /** Calls back when the response is stored, declined or given up. */
+  onceFinished(callback: () => void): void {
+    if (this.#isFinished) callback();
+    else this.#onFinished.push(callback);
+  }
+
+  /** Resolves when the response is stored, declined or given up; never rejects. */
+  get finished(): Promise<void> {
+    return new Promise((resolve) => this.onceFinished(resolve));
   }
 
   /** No more bytes will come: it is being committed, or given up. */
@@ -94,12 +101,17 @@ export class Recording implements BodySink {
     const { key, url } = this.#options;
     if (result.outcome === 'stored') publish('store', { key, url, bytes: this.#bytes });
     else publish('skip', { key, url, reason: result.reason });
-    this.#settle(result);
+    this.#finish();
   }
 
   async #abort(reason: string): Promise<void> {
     await this.#writer.abort();
     publish('skip', { key: this.#options.key, url: this.#options.url, reason });
-    this.#settle(undefined);
+    this.#finish();
+  }
+
+  #finish(): void {
+    this.#isFinished = true;
+    for (const callback of this.#onFinished.splice(0)) callback();
   }
 }

@@ -90,7 +90,7 @@ function record(
   });
   engine.recordings.add(key, recording);
   origin.body.observe(recording);
-  void recording.finished.then(() => engine.recordings.remove(key, recording));
+  recording.onceFinished(() => engine.recordings.remove(key, recording));
   return recording;
 }
 

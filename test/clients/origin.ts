@@ -123,7 +123,8 @@ export class Origin implements AsyncDisposable {
         }
         const bytes = Buffer.from(body);
         response.writeHead(status, { 'Content-Length': bytes.byteLength, ...freshness, ...headers });
-        if (this.#hold !== 'next' || headers.Location !== undefined || request.method === 'HEAD') {
+        // To its client a 304 is over with its head: one that is not over here would block the connection for the next request.
+        if (this.#hold !== 'next' || headers.Location !== undefined || request.method === 'HEAD' || status === 304) {
           response.end(bytes);
           return;
         }
