@@ -1,4 +1,5 @@
 import { publish } from '../diagnostics.js';
+import { isNamed } from '../http/fields.js';
 import type { RequestHead, StoredHead } from '../http/message.js';
 import { decideRequest } from '../semantics/decide-request.js';
 import type { Flight, FlightOutcome } from './flight.js';
@@ -19,7 +20,12 @@ export function mayCollapse({ options, request, rules }: Inquiry): boolean {
 
 /** Asks for less than the whole response, so that its answer is of no use to others. */
 function isPartial(request: RequestHead): boolean {
-  return request.fields.some((name, position) => position % 2 === 0 && /^(?:range|if-)/i.test(name));
+  const { fields } = request;
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i] ?? '';
+    if (isNamed(name, 'range') || (name.charCodeAt(2) === 0x2d && isNamed(name.slice(0, 3), 'if-'))) return true;
+  }
+  return false;
 }
 
 /** What came of the request that another one made; `undefined` if it takes too long. */

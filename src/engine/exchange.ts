@@ -18,12 +18,14 @@ import { ResumingBody } from './resume.js';
 import { invalidateAfter } from './storing.js';
 import { validateInBackground } from './validate-in-background.js';
 
+const nothing: readonly never[] = [];
+
 /** One presented request, from lookup to answer: performs what `src/semantics` decides. */
 export class Exchange {
   readonly #inquiry: Inquiry;
   readonly #resumptions: number;
   readonly #damaged: StoreRef | undefined;
-  #stored: readonly StoredResponse[] = [];
+  #stored: readonly StoredResponse[] = nothing;
   #storeFailed = false;
   #flight: Flight | undefined;
 
@@ -39,7 +41,7 @@ export class Exchange {
     if (!this.#inquiry.mayUseStore) return this.#bypass();
     const { engine, key } = this.#inquiry;
     for (let collapses = mayCollapse(this.#inquiry); ; ) {
-      this.#stored = await this.#lookup();
+      await this.#lookup();
       const decision = this.#decide();
       if (decision.action === 'reuse' || decision.action === 'gateway-timeout' || !collapses)
         return this.#perform(decision);
@@ -59,7 +61,7 @@ export class Exchange {
   /** The answer if it needs no origin at all, else nothing is done. */
   async reuse(): Promise<CacheResponse | undefined> {
     if (!this.#inquiry.mayUseStore) return undefined;
-    this.#stored = await this.#lookup();
+    await this.#lookup();
     if (this.#stored.length === 0) return undefined;
     const decision = this.#decide();
     return decision.action === 'reuse' && decision.background === false ? this.#perform(decision) : undefined;
@@ -68,7 +70,7 @@ export class Exchange {
   /** The answer where the origin gave none. */
   async standIn(): Promise<CacheResponse | undefined> {
     if (!this.#inquiry.mayUseStore) return undefined;
-    this.#stored = await this.#lookup();
+    await this.#lookup();
     const decision = this.#decide();
     if (decision.action === 'reuse') return this.#perform({ ...decision, background: false });
     if (decision.action !== 'validate') return undefined;
@@ -182,7 +184,8 @@ export class Exchange {
     forward: ForwardReason,
     detail?: string,
   ): Promise<CacheResponse> {
-    await invalidateAfter(this.#inquiry, received);
+    const invalidated = invalidateAfter(this.#inquiry, received);
+    if (invalidated !== undefined) await invalidated;
     const reason = this.#storeFailed ? 'store-failed' : detail;
     return handOn(this.#inquiry, received, {
       ...{ status, forward, stored: this.#stored, flight: this.#flight },
@@ -221,19 +224,21 @@ export class Exchange {
     return new ResumingBody(source, head, again, part);
   };
 
-  async #lookup(): Promise<readonly StoredResponse[]> {
+  async #lookup(): Promise<void> {
     const { engine, key } = this.#inquiry;
     const arrived = engine.recordings.arrived(key);
     if (arrived !== undefined) await arrived;
     const found = await engine.store.lookup(key);
+    const damaged = this.#damaged;
     this.#storeFailed = found === undefined;
     // A store that has found the damage itself may be about to remove it.
-    return found?.filter(({ ref }) => ref.sequence !== this.#damaged?.sequence) ?? [];
+    this.#stored =
+      (damaged === undefined ? found : found?.filter(({ ref }) => ref.sequence !== damaged.sequence)) ?? nothing;
   }
 
   #decide(): RequestDecision {
     const { engine, request, rules } = this.#inquiry;
-    const heads = this.#stored.map((stored) => stored.head);
+    const heads = this.#stored.length === 0 ? nothing : this.#stored.map((stored) => stored.head);
     return decideRequest(request, heads, rules, engine.nowMs());
   }
 

@@ -24,15 +24,9 @@ export function respondReused(
   const { key, request } = inquiry;
   const status = isStale ? 'stale' : 'hit';
   publish(status, { request, key });
-  return respondStored(inquiry, stored, stored.head, resume, {
-    status,
-    stored: true,
-    key,
-    tier: stored.tier,
-    ageSeconds,
-    ttlSeconds,
-    ...(background !== false && { staleRemainingSeconds: background.remainingSeconds }),
-  });
+  const info: StoredInfo = { status, stored: true, key, tier: stored.tier, ageSeconds, ttlSeconds };
+  if (background !== false) info.staleRemainingSeconds = background.remainingSeconds;
+  return respondStored(inquiry, stored, stored.head, resume, info);
 }
 
 /** A stored response that the origin has just confirmed; `head` is what it is now. */
@@ -81,7 +75,8 @@ export function respondStale(
   });
 }
 
-type StoredInfo = CacheInfo & { readonly ageSeconds: number };
+/** Still being put together: one object, and no copies. */
+type StoredInfo = { -readonly [Name in keyof CacheInfo]: CacheInfo[Name] } & { ageSeconds: number };
 
 function respondStored(
   { engine, request }: Inquiry,
@@ -97,11 +92,9 @@ function respondStored(
     return resume(source, head, stored, range && { ...range, ofBytes: stored.bodyBytes });
   };
   const source = stored.inlineBody === undefined ? { inlineBody: undefined, openBody } : stored;
-  const response = respondPresented(engine.statusName, presentation, source, {
-    ...info,
-    storedAtMs: head.responseTimeMs,
-    ...(head.metadata !== undefined && { metadata: head.metadata }),
-  });
+  info.storedAtMs = head.responseTimeMs;
+  if (head.metadata !== undefined) info.metadata = head.metadata;
+  const response = respondPresented(engine.statusName, presentation, source, info);
   const { trailers } = head;
   return isWhole && trailers !== undefined ? { ...response, trailers } : response;
 }

@@ -82,7 +82,7 @@ function withStatus(
     status: head.status,
     statusText: head.statusText,
     httpVersion: head.httpVersion,
-    fields: [...head.fields, 'Cache-Status', printCacheStatus(cacheStatusOf(statusName, info, forwardStatus))],
+    fields: head.fields.concat('Cache-Status', printCacheStatus(cacheStatusOf(statusName, info, forwardStatus))),
   };
 }
 

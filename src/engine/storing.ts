@@ -6,10 +6,12 @@ import { decideInvalidation } from '../semantics/decide-invalidation.js';
 import { decideStorage } from '../semantics/decide-storage.js';
 import type { StorageDecision } from '../semantics/decisions.js';
 import { variantsReplacedBy } from '../semantics/variants.js';
-import type { DeclineReason, StoredResponse } from '../store/contract.js';
+import type { DeclineReason, StoredResponse, StoreRef } from '../store/contract.js';
 import type { Inquiry, Received } from './inquiry.js';
 import type { OriginResponse } from './messages.js';
 import { Recording } from './recording.js';
+
+const noRefs: readonly StoreRef[] = [];
 
 /** What became of an answer. Without a reason: it is of no concern to the store. */
 export type Kept =
@@ -63,14 +65,9 @@ function record(
 ): Recording | DeclineReason | 'store-failed' {
   const { engine, options, request } = inquiry;
   const key = keyFor(inquiry, head);
-  const replaced = variantsReplacedBy(
-    head,
-    stored.map((response) => response.head),
-    engine.options.maxVariants,
-  );
   const expectedBytes = lengthOf(origin);
   const writer = engine.store.create(key, head, {
-    replaces: replaced.flatMap((index) => stored[index]?.ref ?? []),
+    replaces: stored.length === 0 ? noRefs : replacedBy(head, stored, engine.options.maxVariants),
     expiresMs: useUntilMs,
     tags: joinTags(options.tags, options.dependsOn),
     priority: options.priority,
@@ -94,6 +91,11 @@ function record(
   return recording;
 }
 
+function replacedBy(head: StoredHead, stored: readonly StoredResponse[], maxVariants: number): readonly StoreRef[] {
+  const heads = stored.map((response) => response.head);
+  return variantsReplacedBy(head, heads, maxVariants).flatMap((index) => stored[index]?.ref ?? []);
+}
+
 /** Where a response to this request is filed: with those of the method whose requests it answers. */
 function keyFor({ engine, key, options, presented, request }: Inquiry, { method }: StoredHead): string {
   if (method === request.method) return key;
@@ -108,9 +110,14 @@ function lengthOf({ head }: OriginResponse): number | undefined {
   return /^\d{1,15}$/.test(length) ? Number(length) : undefined;
 }
 
-/** RFC 9111 §4.4: an answer to an unsafe method makes others invalid. */
-export async function invalidateAfter({ engine, options, request }: Inquiry, received: Received): Promise<void> {
-  for (const url of decideInvalidation(request, received.response)) {
+/** RFC 9111 §4.4: an answer to an unsafe method makes others invalid. `undefined`: this one does not. */
+export function invalidateAfter(inquiry: Inquiry, received: Received): Promise<void> | undefined {
+  const urls = decideInvalidation(inquiry.request, received.response);
+  return urls.length === 0 ? undefined : invalidateAll(inquiry, urls);
+}
+
+async function invalidateAll({ engine, options, request }: Inquiry, urls: readonly string[]): Promise<void> {
+  for (const url of urls) {
     const presented = { request: { ...request, method: 'GET', url }, hasBody: false };
     await engine.store.invalidate({ key: engine.keyOf(presented, { ...options, key: undefined }) });
   }

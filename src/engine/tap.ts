@@ -10,8 +10,20 @@ export interface BodySink {
   end(isComplete: boolean): void;
   /** The body from `start` on, as far as it has come and then as it comes. */
   openBody(start: number): Readable;
+  /** Nothing will be kept: what has gone by is to be had for a while at most. */
+  readonly isDeclined: boolean;
   /** The rest is worth having even if its reader goes away. */
   isWanted(): boolean;
+}
+
+/** How far a body that will not be kept may run ahead of its reader, in bytes: so much of it stores hold for those who read along. */
+const maxLeadBytes = 512 * 1024;
+
+/** A reader that has fallen behind, and goes on in what the sink has. */
+interface CatchUp {
+  readonly source: Readable;
+  /** Where in the body it is, in bytes. */
+  position: number;
 }
 
 /**
@@ -36,7 +48,7 @@ export class Tap<Stream extends Readable = Readable> {
   #isReaderFull = false;
   /** Others read along: the body goes at the pace of the fastest, and a reader that falls behind reads from the store. */
   #isShared = false;
-  #catchUp: { readonly start: number; source?: Readable } | undefined;
+  #catchUp: CatchUp | undefined;
   /** The reader has gone away, and the body goes on without it; called when it is over. */
   #letGo: (() => void) | undefined;
 
@@ -49,7 +61,7 @@ export class Tap<Stream extends Readable = Readable> {
     stream.push = (chunk: unknown, encoding?: BufferEncoding) => this.#pushed(chunk, encoding, isComplete);
     stream._read = (size: number) => this.#wanted(size);
     stream.once('close', () => {
-      this.#catchUp?.source?.destroy();
+      this.#catchUp?.source.destroy();
       if (this.#letGo === undefined) this.#end(false);
     });
   }
@@ -81,7 +93,7 @@ export class Tap<Stream extends Readable = Readable> {
     if (this.#isShared || this.#isOver) return;
     this.#isShared = true;
     if (!this.#isReaderFull) return;
-    this.#catchUp = { start: this.#bytes };
+    this.#fallBehind();
     if (!this.#isHeldBack) this.#read(0);
   }
 
@@ -93,7 +105,7 @@ export class Tap<Stream extends Readable = Readable> {
   /** The reader goes away; the body goes on to the sink alone, and `letGo` is called when it is over or nobody wants it any more. */
   detach(letGo: () => void): void {
     this.#letGo = letGo;
-    this.#catchUp?.source?.destroy();
+    this.#catchUp?.source.destroy();
     if (!this.#isHeldBack) this.#read(0);
   }
 
@@ -105,38 +117,48 @@ export class Tap<Stream extends Readable = Readable> {
   #pushed(chunk: unknown, encoding: BufferEncoding | undefined, isComplete: () => boolean): boolean {
     if (chunk === null) this.#endSoon(isComplete);
     else if (chunk instanceof Uint8Array && chunk.byteLength > 0) this.#chunk(chunk);
-    if (this.#letGo !== undefined || this.#catchUp !== undefined) return !this.#isHeldBack;
+    if (this.#letGo !== undefined || this.#catchUp !== undefined) return !this.#isHeldBack && this.#mayRunAhead();
     // Small bodies come as a whole: it is by their ends that a client is kept from running ahead of the disk.
     if (chunk === null && this.#isHeldBack) {
       this.#isEndHeldBack = true;
       return false;
     }
     this.#isReaderFull = !this.#push(chunk, encoding);
-    if (this.#isReaderFull && this.#isShared && chunk !== null) this.#catchUp = { start: this.#bytes };
+    if (this.#isReaderFull && this.#isShared && chunk !== null) this.#fallBehind();
     return (!this.#isReaderFull || this.#isShared) && !this.#isHeldBack;
   }
 
   /** The reader has room. */
   #wanted(size: number): void {
     this.#isReaderFull = false;
-    if (this.#catchUp !== undefined) this.#pump(this.#catchUp);
+    if (this.#catchUp !== undefined) this.#goOn(this.#catchUp);
     else if (this.#isHeldBack) this.#isReadWanted = true;
     else this.#read(size);
   }
 
-  #pump(catchUp: { readonly start: number; source?: Readable }): void {
-    if (catchUp.source !== undefined) {
-      catchUp.source.resume();
-      return;
-    }
-    const source = this.#sink?.openBody(catchUp.start);
+  #goOn({ source }: CatchUp): void {
+    source.resume();
+    if (this.#sink?.isDeclined === true && !this.#isHeldBack && this.#mayRunAhead()) this.#read(0);
+  }
+
+  /** From here on the reader gets the body from the sink; opened at once, so that what it has not had yet stays there. */
+  #fallBehind(): void {
+    const source = this.#sink?.openBody(this.#bytes);
     if (source === undefined) return;
-    catchUp.source = source;
-    source.on('data', (chunk) => {
+    const catchUp = { source, position: this.#bytes };
+    this.#catchUp = catchUp;
+    source.on('data', (chunk: Uint8Array) => {
+      catchUp.position += chunk.byteLength;
       if (!this.#push(chunk)) source.pause();
     });
     source.on('end', () => this.#push(null));
     source.on('error', (error) => this.stream.destroy(error));
+    source.pause();
+  }
+
+  #mayRunAhead(): boolean {
+    if (this.#catchUp === undefined || this.#letGo !== undefined || this.#sink?.isDeclined !== true) return true;
+    return this.#bytes - this.#catchUp.position < maxLeadBytes;
   }
 
   #chunk(chunk: Uint8Array): void {

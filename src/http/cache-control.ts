@@ -1,4 +1,5 @@
 import { maxDeltaSeconds, parseDeltaSeconds } from './delta-seconds.js';
+import { remembering } from './remember.js';
 
 /**
  * The directives of RFC 9111 §5.2, RFC 5861 and RFC 8246, of requests and responses. A duplicate that contradicts
@@ -52,7 +53,11 @@ export function emptyCacheControl(): CacheControl {
 }
 
 /** Parses the combined value of `Cache-Control`. Takes anything: what cannot be understood restricts or is ignored. */
-export function parseCacheControl(text: string): CacheControl {
+export const parseCacheControl: (text: string) => Readonly<CacheControl> = remembering((text) =>
+  Object.freeze(parse(text)),
+);
+
+function parse(text: string): CacheControl {
   const directives = emptyCacheControl();
   let at = 0;
   // Once a quoted string was found to have no end, no later one has: the scan stays linear.

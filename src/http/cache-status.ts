@@ -1,3 +1,5 @@
+import { remembering } from './remember.js';
+
 /** One member of a `Cache-Status` field (RFC 9211 §2). */
 export interface CacheStatus {
   /** Who says it. */
@@ -28,9 +30,9 @@ export function printCacheStatus(status: CacheStatus): string {
   return text;
 }
 
-function printTokenOrString(text: string): string {
-  return /^[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*$/.test(text) ? text : printString(text);
-}
+const printTokenOrString = remembering((text: string): string =>
+  /^[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*$/.test(text) ? text : printString(text),
+);
 
 /** A String holds visible ASCII (RFC 8941 §3.3.3): anything else becomes `?`. */
 function printString(text: string): string {

@@ -1,3 +1,5 @@
+import { remembering } from './remember.js';
+
 const months = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'];
 const dayNames: ReadonlySet<string> = new Set(['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun']);
 const shortDay = '(?:mon|tue|wed|thu|fri|sat|sun)';
@@ -16,11 +18,12 @@ const longestDate = 'Wednesday, 06-Nov-94 08:49:37 GMT'.length;
 export function parseHttpDate(text: string, nowMs: number): number | undefined {
   const date = text.trim();
   if (date.length > longestDate) return undefined;
-  return (date.length === 29 ? parseImfFixdate(date) : undefined) ?? parseObsolete(date, nowMs);
+  const ms = date.length === 29 ? parseImfFixdate(date) : Number.NaN;
+  return Number.isNaN(ms) ? parseObsolete(date, nowMs) : ms;
 }
 
-/** `Sun, 06 Nov 1994 08:49:37 GMT`, by position: every decision reads one or two of these. */
-function parseImfFixdate(date: string): number | undefined {
+/** `Sun, 06 Nov 1994 08:49:37 GMT`, by position: every decision reads one or two of these. NaN: it is none. */
+const parseImfFixdate = remembering((date: string): number => {
   const lower = date.toLowerCase();
   const isLaidOut =
     dayNames.has(lower.slice(0, 3)) &&
@@ -31,11 +34,14 @@ function parseImfFixdate(date: string): number | undefined {
     date.charCodeAt(19) === 0x3a &&
     date.charCodeAt(22) === 0x3a &&
     lower.endsWith(' gmt');
-  if (!isLaidOut) return undefined;
+  if (!isLaidOut) return Number.NaN;
   const year = twoDigits(date, 12) * 100 + twoDigits(date, 14);
   const monthIndex = months.indexOf(lower.slice(8, 11));
-  return utc(year, monthIndex, twoDigits(date, 5), twoDigits(date, 17), twoDigits(date, 20), twoDigits(date, 23));
-}
+  return (
+    utc(year, monthIndex, twoDigits(date, 5), twoDigits(date, 17), twoDigits(date, 20), twoDigits(date, 23)) ??
+    Number.NaN
+  );
+});
 
 function twoDigits(text: string, at: number): number {
   const tens = text.charCodeAt(at) - 48;

@@ -122,11 +122,21 @@ const endToEndNames: ReadonlySet<string> = new Set([
   'vary',
 ]);
 
+/** The lengths of their names: most other names are told apart by that. */
+const hopByHopLengths: ReadonlySet<number> = new Set([...hopByHopNames].map((name) => name.length));
+
 /** Without the fields that are for one connection only, those that `Connection` names among them. */
 export function withoutHopByHop(fields: FieldLines): string[] {
   const options = fieldValueOf(fields, 'connection')?.toLowerCase();
   // Nearly every response says just this.
-  const names = options === undefined || options === 'keep-alive' || options === 'close' ? [] : listOf(options);
-  const named = new Set(names.filter((name) => !endToEndNames.has(name)));
-  return withoutFields(fields, (name) => hopByHopNames.has(name) || named.has(name));
+  const isPlain = options === undefined || options === 'keep-alive' || options === 'close';
+  const named = isPlain ? undefined : new Set(listOf(options).filter((name) => !endToEndNames.has(name)));
+  const kept: string[] = [];
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    const name = fields[i] ?? '';
+    if (hopByHopLengths.has(name.length) && hopByHopNames.has(name.toLowerCase())) continue;
+    if (named?.has(name.toLowerCase()) === true) continue;
+    kept.push(name, fields[i + 1] ?? '');
+  }
+  return kept;
 }

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { remembering } from './remember.js';
 
 /** What a stored response is filed under (RFC 9111 §2). */
 export interface KeyParts {
@@ -25,16 +26,16 @@ export function cacheKeyOf(parts: KeyParts): string {
   const { credentials, via } = parts;
   const isAnyone = credentials === undefined && userinfo === undefined && via === undefined;
   const who = isAnyone ? '-' : hash('sha256', JSON.stringify([credentials, userinfo, via]));
-  const method = parts.method === 'HEAD' ? 'GET' : encodeURIComponent(wellFormed(parts.method));
+  const method = parts.method === 'HEAD' ? 'GET' : encoded(parts.method);
   const target = parts.ignoreParams === undefined ? url : withoutParams(url, parts.ignoreParams);
   const namespace = parts.namespace === undefined ? '' : namespaceWordOf(parts.namespace);
-  const body = parts.bodyHash === undefined ? '-' : `body:${encodeURIComponent(wellFormed(parts.bodyHash))}`;
+  const body = parts.bodyHash === undefined ? '-' : `body:${wordOf(parts.bodyHash)}`;
   return `${namespace} ${method} ${who} ${body} ${target}`;
 }
 
 /** A namespace as keys begin with it, without blanks. */
 export function namespaceWordOf(namespace: string): string {
-  return encodeURIComponent(wellFormed(namespace));
+  return encoded(namespace);
 }
 
 /** The namespace that a key was made for. */
@@ -49,6 +50,7 @@ export function namespaceNameOf(key: string): string {
 
 /** The target URI as it may be written down: no fragment, no `user:password@`. */
 export function targetUriOf(url: string): string {
+  if (!url.includes('@') && !url.includes('#')) return url;
   return splitUserinfo(withoutFragment(url)).url;
 }
 
@@ -58,6 +60,7 @@ function withoutFragment(url: string): string {
 }
 
 function splitUserinfo(url: string): { readonly url: string; readonly userinfo: string | undefined } {
+  if (!url.includes('@')) return { url, userinfo: undefined };
   const scheme = url.indexOf('://');
   if (scheme === -1) return { url, userinfo: undefined };
   const start = scheme + 3;
@@ -94,6 +97,9 @@ function parameterName(parameter: string): string {
 }
 
 /** Lone surrogates would make encodeURIComponent throw. */
-function wellFormed(text: string): string {
-  return text.replaceAll(/[\ud800-\udfff]/gu, '\ufffd');
+function wordOf(text: string): string {
+  return encodeURIComponent(text.replaceAll(/[\ud800-\udfff]/gu, '\ufffd'));
 }
+
+/** Methods and namespaces are few. */
+const encoded = remembering(wordOf);

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { fieldValueOf, isNamed, listOf } from './fields.js';
 import type { FieldLines } from './message.js';
+import { remembering } from './remember.js';
 
 /**
  * The lower-case names in a response's `Vary`, each once and in alphabetical order; `'*'` if that is among them, or if
@@ -14,14 +15,14 @@ export function varyOf(fields: FieldLines): readonly string[] | '*' {
 /** A response that depends on more than this will not be asked for twice in the same way. */
 const maxNames = 64;
 
-export function parseVary(value: string): readonly string[] | '*' {
+export const parseVary: (value: string) => readonly string[] | '*' = remembering((value) => {
   if (!value.includes(',')) {
     const name = value.trim().toLowerCase();
     return name === '*' ? name : name === '' ? noNames : [name];
   }
   const names = new Set(listOf(value.toLowerCase()));
   return names.has('*') || names.size > maxNames ? '*' : [...names].sort();
-}
+});
 
 const noNames: readonly string[] = [];
 
@@ -67,7 +68,7 @@ export function normaliseSelecting(lowerName: string, value: string): string {
     case 'accept-encoding':
     case 'accept-language':
     case 'accept-charset':
-      return weighted(value.toLowerCase());
+      return weightedIgnoringCase(value);
     case 'accept':
       return weighted(value);
     case 'authorization':
@@ -83,14 +84,16 @@ export function normaliseSelecting(lowerName: string, value: string): string {
   }
 }
 
-function weighted(value: string): string {
+const weightedIgnoringCase = remembering((value) => weighted(value.toLowerCase()));
+
+const weighted = remembering((value: string): string => {
   if (value.includes('"')) return value.trim();
   const members = listOf(value);
   if (value.includes(';') || value.includes('/')) {
     for (const [i, member] of members.entries()) members[i] = withWeight(member);
   }
   return members.sort().join(',');
-}
+});
 
 function withWeight(member: string): string {
   const [name = '', ...parameters] = member.split(';').map((part) => part.trim());

@@ -7,7 +7,7 @@ import { type Freshness, judgeFreshness } from './freshness.js';
 import { staleIfErrorLeft, staleWhileRevalidateLeft } from './staleness.js';
 import { isUnderstood, mayBeStored } from './statuses.js';
 import { storedFieldsOf } from './stored-fields.js';
-import { conditionalOf } from './validators.js';
+import { hasValidator } from './validators.js';
 import { requestDirectives } from './views.js';
 
 /** RFC 9111 §3: may this answer be stored? */
@@ -103,7 +103,7 @@ function refusalOf(
 
 /** When the response is of no use any more, not even as a stale one; never, if it can be validated. */
 export function useUntil(freshness: Freshness, fields: FieldLines, responseTimeMs: number, rules: Rules): number {
-  if (conditionalOf(fields, responseTimeMs).length > 0) return Number.POSITIVE_INFINITY;
+  if (hasValidator(fields, responseTimeMs)) return Number.POSITIVE_INFINITY;
   if (freshness.mustValidate) return responseTimeMs;
   const staleSeconds = Math.max(
     staleWhileRevalidateLeft(freshness, rules),

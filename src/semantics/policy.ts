@@ -39,7 +39,7 @@ function createPolicy(): (question: PolicyQuestion, nowMs: number) => PolicyAnsw
       return clockMs;
     }
   }
-  return (question, nowMs) => {
+  const ask = (question: PolicyQuestion, nowMs: number): PolicyAnswer => {
     // Its `Age` is a whole number: the fraction goes into the time that has passed since.
     const wholeAgeSeconds = Math.floor(question.initialAgeSeconds);
     clockMs = question.responseTimeMs - (question.initialAgeSeconds - wholeAgeSeconds) * 1000;
@@ -58,6 +58,47 @@ function createPolicy(): (question: PolicyQuestion, nowMs: number) => PolicyAnsw
       ageSeconds: policy.age(),
     };
   };
+  return rememberingTimeless(ask);
+}
+
+/**
+ * Without dates, all but the age is the same for all times, and `parseCacheControl` gives the same object for the same text: it is asked
+ * once for each. The age is added up as the library does.
+ */
+function rememberingTimeless(ask: typeof askPolicy): typeof askPolicy {
+  const known = new WeakMap<CacheControl, (PolicyAnswer | undefined)[]>();
+  return (question, nowMs) => {
+    const { cacheControl, initialAgeSeconds, responseTimeMs } = question;
+    if (question.date !== undefined || !Number.isFinite(initialAgeSeconds) || !Object.isFrozen(cacheControl)) {
+      return ask(question, nowMs);
+    }
+    let answers = known.get(cacheControl);
+    if (answers === undefined) {
+      answers = [];
+      known.set(cacheControl, answers);
+    }
+    const index = indexOf(question);
+    const answer = answers[index];
+    if (answer === undefined) {
+      const asked = ask(question, nowMs);
+      answers[index] = asked;
+      return asked;
+    }
+    const wholeAgeSeconds = Math.floor(initialAgeSeconds);
+    const sinceMs = responseTimeMs - (initialAgeSeconds - wholeAgeSeconds) * 1000;
+    const ageSeconds = wholeAgeSeconds + (Math.max(nowMs, responseTimeMs) - sinceMs) / 1000;
+    return { isStorable: answer.isStorable, lifetimeSeconds: answer.lifetimeSeconds, ageSeconds };
+  };
+}
+
+/** A number for all that an answer hangs on besides directives and times. */
+function indexOf({ method, status, isAuthorized, shared }: PolicyQuestion): number {
+  return (
+    (isSafeToGuess(method) ? 1 : 0) +
+    (isHeuristicallyCacheable(status) ? 2 : 0) +
+    (isAuthorized ? 4 : 0) +
+    (shared ? 8 : 0)
+  );
 }
 
 /** `private` is explicit for a private cache (§3); it does not know. */

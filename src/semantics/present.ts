@@ -1,6 +1,6 @@
 import { parseHttpDate } from '../http/dates.js';
 import { matchesStrongly, matchesWeakly, parseEntityTags } from '../http/etags.js';
-import { fieldValueOf, withFields, withoutFields } from '../http/fields.js';
+import { fieldValueOf, isNamed, withFields, withoutFields } from '../http/fields.js';
 import type { FieldLines, RequestHead, ResponseHead, StoredHead } from '../http/message.js';
 import { parseRange } from '../http/range.js';
 import type { Presentation } from './decisions.js';
@@ -9,8 +9,7 @@ import { validatorOf } from './views.js';
 /** Preconditions (RFC 9110 §13), ranges (§14) and `Age` for an answer out of the cache. */
 export function present(request: RequestHead, stored: StoredHead, bodyBytes: number, ageSeconds: number): Presentation {
   const { httpVersion, status, statusText } = stored;
-  const age = ['Age', String(Math.max(0, Math.floor(ageSeconds)))];
-  const fields = withFields(stored.fields, age);
+  const fields = withAge(stored.fields, ageSeconds);
   const head: ResponseHead = { status, statusText, httpVersion, fields };
   const isHead = request.method === 'HEAD';
   if ((isHead || request.method === 'GET') && status >= 200 && status <= 299 && isNotModified(request.fields, stored)) {
@@ -20,6 +19,16 @@ export function present(request: RequestHead, stored: StoredHead, bodyBytes: num
   if (isHead) return { kind: 'head-only', head };
   if (request.method !== 'GET' || status !== 200) return { kind: 'whole', head };
   return presentRange(request.fields, stored, bodyBytes, head);
+}
+
+function withAge(fields: FieldLines, ageSeconds: number): string[] {
+  const aged: string[] = [];
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    const name = fields[i] ?? '';
+    if (!isNamed(name, 'age')) aged.push(name, fields[i + 1] ?? '');
+  }
+  aged.push('Age', String(Math.max(0, Math.floor(ageSeconds))));
+  return aged;
 }
 
 /** Describes content that a 304 does not have (RFC 9110 §15.4.5). */

@@ -12,8 +12,9 @@ export type Selection =
 export function selectStored(request: RequestHead, stored: readonly StoredHead[], rules: Rules): Selection {
   let selected: { readonly kind: 'selected'; readonly index: number; readonly head: StoredHead } | undefined;
   let reason: 'uri-miss' | 'vary-miss' = 'uri-miss';
-  for (const [index, head] of stored.entries()) {
-    if (!mayAnswer(head.method, request.method)) continue;
+  for (let index = 0; index < stored.length; index += 1) {
+    const head = stored[index];
+    if (head === undefined || !mayAnswer(head.method, request.method)) continue;
     if (!matches(request, head, rules)) {
       reason = 'vary-miss';
       continue;

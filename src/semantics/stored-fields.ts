@@ -31,10 +31,11 @@ export function storedFieldsOf(
   responseTimeMs: number,
 ): FieldLines {
   let kept = withoutHopByHop(fields);
-  const unwanted = new Set(
-    shared ? [...cacheControl.noCacheFields, ...cacheControl.privateFields] : cacheControl.noCacheFields,
-  );
-  if (unwanted.size > 0) kept = withoutFields(kept, (name) => unwanted.has(name) && !essential.has(name));
+  const { noCacheFields, privateFields } = cacheControl;
+  if (noCacheFields.length > 0 || (shared && privateFields.length > 0)) {
+    const unwanted = new Set(shared ? [...noCacheFields, ...privateFields] : noCacheFields);
+    kept = withoutFields(kept, (name) => unwanted.has(name) && !essential.has(name));
+  }
   if (!hasField(kept, 'date') && Number.isFinite(responseTimeMs)) kept.push('Date', printHttpDate(responseTimeMs));
   return kept;
 }

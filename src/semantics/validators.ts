@@ -19,6 +19,14 @@ export function conditionalOf(fields: FieldLines, nowMs: number): string[] {
   return conditional;
 }
 
+/** Whether `conditionalOf` would have something to ask with. */
+export function hasValidator(fields: FieldLines, nowMs: number): boolean {
+  const etag = validatorOf(fields, 'etag');
+  if (etag !== undefined && isSendable(etag)) return true;
+  const lastModified = validatorOf(fields, 'last-modified');
+  return lastModified !== undefined && parseHttpDate(lastModified, nowMs) !== undefined;
+}
+
 function isSendable(text: string): boolean {
   return text.length <= maxValidatorLength && isFieldValue(text);
 }

@@ -1,8 +1,12 @@
+import type { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import axios from 'axios';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { cacheAxios } from '../../interceptors/axios.js';
 import { bytesOf } from '../contract/contract-kit.js';
-import type { Answer } from './clients.js';
-import { entriesOf, withEachClient } from './fixture.js';
+import { type Answer, makers } from './clients.js';
+import { entriesOf, onBench, withEachClient } from './fixture.js';
 import { counting, type Handler, reply } from './origin.js';
 
 const test = suite('collapsed requests');
@@ -274,6 +278,39 @@ for (const [what, options, isClosed] of [
       assert.is((await first).info?.reason, isClosed ? 'closed' : 'too-large');
     },
   );
+}
+
+for (const tier of ['memory', 'disk'] as const) {
+  const body = bytesOf(900_000, 3);
+  let goOn: () => void = () => undefined;
+  const inTwoParts: Handler = async (_, response) => {
+    const gate = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    // Of unknown length, and nothing identifies it: what is lost of it cannot be asked for again.
+    response.writeHead(200, fresh);
+    response.write(body.subarray(0, 400_000));
+    await gate;
+    response.end(body.subarray(400_000));
+  };
+  test(`who reads more slowly than others gets the whole body, also of a cache that is closed meanwhile (${tier})`, () =>
+    onBench(makers.axios, inTwoParts, tier === 'memory' ? memory : {}, async ({ client, cache, origin, at }) => {
+      const instance = cacheAxios(axios.create({ proxy: false }), cache);
+      const slow = await instance.get<Readable>(at('/'), { responseType: 'stream' });
+      await turns();
+      const controller = new AbortController();
+      const follower = client.ask(at('/'), { signal: controller.signal }).catch((error: unknown) => error);
+      // The body runs ahead of the first reader for the second, who then leaves.
+      await turns();
+      controller.abort();
+      assert.instance(await follower, Error);
+      const closed = cache.close();
+      goOn();
+      await turns();
+      assert.ok((await buffer(slow.data)).equals(body));
+      assert.is(origin.hits.length, 1);
+      await closed;
+    }));
 }
 
 const stale = valved(() => {
