@@ -52,7 +52,8 @@ export class Exchange {
       }
       const outcome = await outcomeFor(this.#inquiry, flight);
       if (outcome?.kind === 'look-again') continue;
-      const joined = outcome && this.#join(outcome);
+      // Time is up, as if the origin had been asked and had not answered.
+      const joined = outcome === undefined ? await this.standIn() : this.#join(outcome);
       if (joined !== undefined) return joined;
       collapses = false;
     }

@@ -204,7 +204,7 @@ async function perform<Client>(
   }
   forget(bench);
   try {
-    const result = await inTime(row.run(scene));
+    const result = await inTime(bench, row.run(scene));
     return { result, notes };
   } finally {
     bench.onEvent = () => undefined;
@@ -215,10 +215,13 @@ async function perform<Client>(
 }
 
 /** A row that hangs is a failure, and not the end of the run. */
-async function inTime<T>(work: Promise<T>): Promise<T> {
+async function inTime<T>(bench: Bench, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const tooLong = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error('nothing came of it for 10 seconds')), 10_000);
+    timer = setTimeout(() => {
+      const said = `the cache said "${bench.events}", and the origin was asked ${requestsOf(bench)} times`;
+      reject(new Error(`nothing came of it for 20 seconds: ${said}, with ${process.getActiveResourcesInfo()}`));
+    }, 20_000);
   });
   try {
     return await Promise.race([work, tooLong]);

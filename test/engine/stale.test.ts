@@ -261,6 +261,35 @@ withEachClient(
 
 withEachClient(
   test,
+  "stale-if-error: stands in when a request has waited for another's answer for as long as its time-out allows",
+  () => {
+    let count = 0;
+    return (_, response) => {
+      count += 1;
+      // From the second on, it never answers.
+      if (count === 1) reply(response, 'good', sie);
+    };
+  },
+  memory,
+  async (bench) => {
+    const { client, cache, clock, origin, at } = bench;
+    await client.ask(at('/'));
+    await cache.flush();
+    clock.advanceSeconds(100);
+    const leaving = new AbortController();
+    const leader = client.ask(at('/'), { signal: leaving.signal }).catch(() => undefined);
+    await origin.arrived(2);
+    const answer = await client.ask(at('/'), { timeoutMs: 50 });
+    assert.is(answer.text, 'good');
+    assert.is(answer.info?.status, 'stale');
+    assert.is(origin.hits.length, 2, 'it did not ask for itself, to wait once more');
+    leaving.abort();
+    await leader;
+  },
+);
+
+withEachClient(
+  test,
   'stale-if-error: stands in for a connection that is reset before the head',
   () => {
     let count = 0;
