@@ -6,17 +6,20 @@ export type { Miss } from './engine/miss.js';
 export { type BodySink, Tap } from './engine/tap.js';
 export { CacheError, type CacheErrorCode, isCacheError } from './errors.js';
 export type { FieldLines, RequestHead, ResponseHead, StoredHead } from './http/message.js';
+export { isOutversioned } from './http/version.js';
 export { openCache } from './open-cache.js';
 export type { CacheOptions, OptionRule, RequestOptions } from './options.js';
 export type { CacheSelector, CacheTarget, SelectableResponse } from './selectors.js';
 export type { CacheMode, ForwardReason } from './semantics/decisions.js';
 export type {
+  Admission,
   Candidate,
   CommitResult,
   CreateOptions,
   DeclineReason,
   EntryWriter,
   InvalidateOptions,
+  LookupOptions,
   MaintainReport,
   Presence,
   ResponseStore,

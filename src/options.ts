@@ -23,10 +23,43 @@ export interface RequestOptions {
    */
   readonly ttlMs?: number | undefined;
   /**
+   * When the response stops being fresh, in ms since the epoch, in place of what it says itself. With `ttlMs`, what comes first counts.
+   * @default undefined
+   */
+  readonly expiresAtMs?: number | undefined;
+  /**
    * No response is fresh for longer, in ms.
    * @default undefined
    */
   readonly maxTtlMs?: number | undefined;
+  /**
+   * Freshness lifetimes are shorter by up to this fraction (0 to 1), by the same for the same URI, so that what was stored together is not
+   * validated together.
+   * @default 0
+   */
+  readonly ttlJitter?: number;
+  /**
+   * The stored response is gone once it was not used for so long, in ms. Uses are written down when an eighth of that has passed since
+   * the last one that was, so that it may be gone an eighth earlier, and never later.
+   * @default undefined
+   */
+  readonly idleTtlMs?: number | undefined;
+  /**
+   * Compare-and-set: the response is stored only if none of the same variant is that has this version or a higher one. An integer, 0 or more.
+   * @default undefined
+   */
+  readonly version?: number | undefined;
+  /**
+   * The longest body that is stored, in bytes; longer ones still reach the caller. Of one request: at most what the cache allows.
+   * @default 268435456
+   */
+  readonly maxEntryBytes?: number;
+  /**
+   * Whether the memory tier takes it, when it is stored and when it is read from disk. `auto`: what is asked for a second time. `always`: at
+   * once. `never`: not at all. Bodies of more than a sixteenth of `memoryBytes`, or 1 MiB, stay out in any case.
+   * @default 'auto'
+   */
+  readonly admission?: 'always' | 'auto' | 'never';
   /**
    * Methods whose responses are stored. `HEAD` is answered from `GET`. Others (`POST`, `QUERY`) put a hash of the request's
    * body into the key; a streamed body is never cached.
@@ -70,7 +103,7 @@ export interface RequestOptions {
   readonly collapse?: boolean;
   /**
    * Your own data, kept with the response and over a 304: text, numbers, booleans, null, Dates, bytes (`Uint8Array`), and lists and plain
-   * objects of these, 16 KiB and 32 levels at the most.
+   * objects of these, 16 KiB, 256 names and 32 levels at the most.
    * @default undefined
    */
   readonly metadata?: unknown;
@@ -119,11 +152,6 @@ export interface CacheOptions extends RequestOptions {
    * @default 0
    */
   readonly minFreeBytes?: number;
-  /**
-   * The longest body that is stored, in bytes; longer ones still reach the caller.
-   * @default 268435456
-   */
-  readonly maxEntryBytes?: number;
   /**
    * Memory for a tier above the disk that holds heads and small bodies that are asked for again, in bytes of real cost. 0 turns it off.
    * @default 0
@@ -212,7 +240,13 @@ export type CompleteCacheOptions = Required<WithoutStore> & { readonly directory
 export const requestDefaults: CompleteRequestOptions = Object.freeze({
   mode: 'default',
   ttlMs: undefined,
+  expiresAtMs: undefined,
   maxTtlMs: undefined,
+  ttlJitter: 0,
+  idleTtlMs: undefined,
+  version: undefined,
+  maxEntryBytes: 256 * 1024 ** 2,
+  admission: 'auto',
   methods: Object.freeze(['GET', 'HEAD']),
   namespace: '',
   key: undefined,
@@ -235,7 +269,6 @@ export const cacheDefaults: Required<WithoutStore> = Object.freeze({
   maxBytes: 1024 ** 3,
   maxEntries: Infinity,
   minFreeBytes: 0,
-  maxEntryBytes: 256 * 1024 ** 2,
   memoryBytes: 0,
   shared: true,
   credentialFields: Object.freeze(['authorization', 'cookie']),
@@ -263,6 +296,8 @@ const modes: readonly CacheMode[] = [
   'ignore-rules',
 ];
 
+const admissions = ['always', 'auto', 'never'] as const;
+
 /** One option's rule: what is allowed, in words, and the test for it. */
 interface Check {
   readonly allowed: string;
@@ -270,6 +305,7 @@ interface Check {
 }
 
 const maxMetadataBytes = 16 * 1024;
+const maxMetadataNames = 256;
 
 /** A token (RFC 9110 §5.6.2) without lower case: `GET`, `VERSION-CONTROL`. */
 const methodPattern = /^[!#$%&'*+.^_`|~0-9A-Z-]+$/;
@@ -295,7 +331,16 @@ const optionalFunction: Check = { allowed: 'a function', test: orUndefined(isFun
 const requestChecks: Readonly<Record<keyof RequestOptions, Check>> = {
   mode: { allowed: `one of ${modes.join(', ')}`, test: (value) => modes.some((mode) => mode === value) },
   ttlMs: milliseconds,
+  expiresAtMs: { allowed: 'a time in milliseconds since the epoch, 0 or more', test: orUndefined(isNumberFrom(0)) },
   maxTtlMs: milliseconds,
+  ttlJitter: { allowed: 'a number from 0 to 1', test: isNumberFrom(0, 1) },
+  idleTtlMs: { allowed: 'a number of milliseconds, more than 0', test: orUndefined(isNumberFrom(Number.MIN_VALUE)) },
+  version: {
+    allowed: 'an integer, 0 or more',
+    test: orUndefined((value) => Number.isSafeInteger(value) && isNumberFrom(0)(value)),
+  },
+  maxEntryBytes: bytes,
+  admission: { allowed: `one of ${admissions.join(', ')}`, test: (value) => admissions.some((one) => one === value) },
   methods: {
     allowed: 'a list of method names in upper case',
     test: (value) => isStrings(value) && Array.isArray(value) && value.every((name) => methodPattern.test(name)),
@@ -308,8 +353,9 @@ const requestChecks: Readonly<Record<keyof RequestOptions, Check>> = {
   staleIfErrorSeconds: seconds,
   collapse: { allowed: 'true or false', test: isBoolean },
   metadata: {
-    allowed: 'made of text, numbers, booleans, null, Dates, bytes, lists and plain objects, 16 KiB at the most',
-    test: (value) => plainCopyOf(value, maxMetadataBytes).kind === 'plain',
+    allowed:
+      'made of text, numbers, booleans, null, Dates, bytes, lists and plain objects, 16 KiB and 256 names at the most',
+    test: (value) => plainCopyOf(value, maxMetadataBytes, maxMetadataNames).kind === 'plain',
   },
   tags: {
     allowed: 'a list of strings, none of which begins with NUL',
@@ -339,7 +385,6 @@ const cacheChecks: Readonly<Record<keyof CacheOptions, Check>> = {
     test: isNumberFrom(1, Infinity),
   },
   minFreeBytes: bytes,
-  maxEntryBytes: bytes,
   memoryBytes: bytes,
   shared: { allowed: 'true or false', test: isBoolean },
   credentialFields: strings,

@@ -12,7 +12,7 @@ export interface PackedHead {
 // What a `toJSON` in a user's data is, is the user's business.
 const packr = new Packr({ useRecords: false, useToJSON: false });
 
-/** A head as it is packed: its parts in a fixed order. Metadata, if there is any, is one more at the end. */
+/** A head as it is packed: its parts in a fixed order. Metadata, and what few have, come at the end if there is any. */
 export type HeadRow = readonly unknown[];
 
 export function rowOf(key: string, head: StoredHead, tags: readonly string[]): HeadRow {
@@ -32,8 +32,28 @@ export function rowOf(key: string, head: StoredHead, tags: readonly string[]): H
     head.invalidatedMs ?? null,
     tags.length === 0 ? null : tags,
   ];
-  if (head.metadata !== undefined) row.push(head.metadata);
+  const more = moreOf(head);
+  if (head.metadata !== undefined || more !== undefined) row.push(head.metadata);
+  if (more !== undefined) row.push(more);
   return row;
+}
+
+/** What few responses have. */
+const rareNames = ['expiresAtMs', 'lifetimeFraction', 'idleTtlMs', 'lastUsedMs', 'version'] as const;
+
+function moreOf(head: StoredHead): readonly (number | null)[] | undefined {
+  const isPlain =
+    head.expiresAtMs === undefined &&
+    head.lifetimeFraction === undefined &&
+    head.idleTtlMs === undefined &&
+    head.version === undefined;
+  return isPlain ? undefined : rareNames.map((name) => head[name] ?? null);
+}
+
+function readMore(more: unknown): Partial<StoredHead> {
+  if (!Array.isArray(more)) return {};
+  const entries = rareNames.map((name, position): [string, unknown] => [name, more[position]]);
+  return Object.fromEntries(entries.filter(([, value]) => typeof value === 'number'));
 }
 
 /** Done by the worker. Throws for metadata that msgpack cannot carry. */
@@ -76,7 +96,8 @@ export function unpackHead(bytes: Uint8Array): PackedHead | undefined {
     ...(trailers === null ? {} : { trailers: unpackLines(trailers) }),
     ...(typeof ttlMs === 'number' ? { ttlMs } : {}),
     ...(typeof invalidatedMs === 'number' ? { invalidatedMs } : {}),
-    ...(row.length > 14 ? { metadata: row[14] as unknown } : {}),
+    ...(row[14] === undefined ? {} : { metadata: row[14] as unknown }),
+    ...(row.length > 15 ? readMore(row[15]) : {}),
   };
   return { key, head, tags: Array.isArray(tags) ? tags.map(String) : [] };
 }

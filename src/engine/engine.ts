@@ -153,6 +153,8 @@ export class Engine implements EngineParts {
       heuristicFraction,
       maxHeuristicMs,
       ttlMs: options.ttlMs,
+      expiresAtMs: options.expiresAtMs,
+      ttlJitter: options.ttlJitter,
       maxTtlMs: options.maxTtlMs,
       cacheControlTargets: cacheControlTargets.map((name) => name.toLowerCase()),
       staleWhileRevalidateSeconds: options.staleWhileRevalidateSeconds,

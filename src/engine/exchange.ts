@@ -10,6 +10,7 @@ import type { StoredResponse, StoreRef } from '../store/contract.js';
 import { join, mayCollapse, outcomeFor } from './collapse.js';
 import type { Flight, FlightOutcome } from './flight.js';
 import { handOn } from './hand-on.js';
+import { isIdle, noteUse, useUntilOf } from './idle.js';
 import { conditionalFor, Inquiry, type Received } from './inquiry.js';
 import type { CacheInfo, CacheResponse, Forward } from './messages.js';
 import { respondGatewayTimeout, respondPresented } from './respond.js';
@@ -117,6 +118,7 @@ export class Exchange {
     const stored = this.#storedAt(decision.index);
     const { background } = decision;
     if (background !== false) validateInBackground(this.#inquiry, stored, background.conditional, this.#stored);
+    else if (stored.head.idleTtlMs !== undefined) noteUse(this.#inquiry, stored);
     return respondReused(this.#inquiry, stored, decision, this.#resume);
   }
 
@@ -143,7 +145,8 @@ export class Exchange {
       case 'freshen': {
         received?.origin.body.discard();
         const { head, useUntilMs } = verdict;
-        const updated = await engine.store.updateHead(stored.ref, head, { expiresMs: useUntilMs });
+        const expiresMs = useUntilOf(head, useUntilMs, head.responseTimeMs);
+        const updated = await engine.store.updateHead(stored.ref, head, { expiresMs });
         this.#endFlight({ kind: 'look-again' });
         return respondFreshened(this.#inquiry, updated ?? stored, head, decision.reason, this.#resume);
       }
@@ -226,15 +229,23 @@ export class Exchange {
   };
 
   async #lookup(): Promise<void> {
-    const { engine, key } = this.#inquiry;
+    const { engine, key, options } = this.#inquiry;
     const arrived = engine.recordings.arrived(key);
     if (arrived !== undefined) await arrived;
-    const found = await engine.store.lookup(key);
-    const damaged = this.#damaged;
+    const { admission } = options;
+    const found = await engine.store.lookup(key, admission === 'auto' ? undefined : { admission });
     this.#storeFailed = found === undefined;
+    this.#stored = found ?? nothing;
+    if (this.#stored.some((stored) => !this.#isOfUse(stored)))
+      this.#stored = this.#stored.filter((stored) => this.#isOfUse(stored));
+  }
+
+  #isOfUse({ head, ref }: StoredResponse): boolean {
     // A store that has found the damage itself may be about to remove it.
-    this.#stored =
-      (damaged === undefined ? found : found?.filter(({ ref }) => ref.sequence !== damaged.sequence)) ?? nothing;
+    if (ref.sequence === this.#damaged?.sequence) return false;
+    if (head.idleTtlMs === undefined || !isIdle(head, this.#inquiry.engine.nowMs())) return true;
+    void this.#inquiry.engine.store.remove(ref);
+    return false;
   }
 
   #decide(): RequestDecision {

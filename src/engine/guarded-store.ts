@@ -6,6 +6,7 @@ import type {
   CreateOptions,
   DeclineReason,
   EntryWriter,
+  LookupOptions,
   ResponseStore,
   Selector,
   StoredResponse,
@@ -25,9 +26,9 @@ export class GuardedStore {
   }
 
   /** `undefined`: the store failed. */
-  async lookup(key: string): Promise<readonly StoredResponse[] | undefined> {
+  async lookup(key: string, options?: LookupOptions): Promise<readonly StoredResponse[] | undefined> {
     try {
-      return await this.#store.lookup(key);
+      return await this.#store.lookup(key, options);
     } catch (error) {
       publish('error', { error, during: 'lookup' });
       return undefined;

@@ -36,7 +36,7 @@ export interface CacheInfo {
   /** Its age, and how long it is still fresh (negative: how long it has been stale), in seconds. */
   readonly ageSeconds?: number;
   readonly ttlSeconds?: number;
-  /** How much of its stale-while-revalidate window is left, in seconds. */
+  /** A stale answer: how much is left of the window (stale-while-revalidate, stale-if-error) in which it may be one, in seconds. */
   readonly staleRemainingSeconds?: number;
   readonly key: string;
   readonly tier?: 'memory' | 'disk';

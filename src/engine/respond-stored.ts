@@ -56,7 +56,7 @@ export function respondFreshened(
 export function respondStale(
   inquiry: Inquiry,
   stored: StoredResponse,
-  { ageSeconds, ttlSeconds }: Extract<ValidationDecision, { action: 'reuse-stale' }>,
+  { ageSeconds, ttlSeconds, remainingSeconds }: Extract<ValidationDecision, { action: 'reuse-stale' }>,
   forward: ForwardReason,
   originStatus: number | undefined,
   resume: Resume,
@@ -72,6 +72,7 @@ export function respondStale(
     tier: stored.tier,
     ageSeconds,
     ttlSeconds,
+    staleRemainingSeconds: remainingSeconds,
   });
 }
 

@@ -2,11 +2,13 @@ import { publish } from '../diagnostics.js';
 import { fieldValueOf, hasField } from '../http/fields.js';
 import type { StoredHead } from '../http/message.js';
 import { joinTags } from '../http/tags.js';
+import { isOutversioned } from '../http/version.js';
 import { decideInvalidation } from '../semantics/decide-invalidation.js';
 import { decideStorage } from '../semantics/decide-storage.js';
 import type { StorageDecision } from '../semantics/decisions.js';
 import { variantsReplacedBy } from '../semantics/variants.js';
 import type { DeclineReason, StoredResponse, StoreRef } from '../store/contract.js';
+import { useUntilOf } from './idle.js';
 import type { Inquiry, Received } from './inquiry.js';
 import type { OriginResponse } from './messages.js';
 import { Recording } from './recording.js';
@@ -24,10 +26,21 @@ export function keep(inquiry: Inquiry, received: Received, stored: readonly Stor
   const refusal = decision?.action === 'pass-through' ? decision.reason : userRefusal(inquiry, received);
   if (decision?.action !== 'store' || refusal !== undefined) return { isStored: false, reason: refusal };
   if (isOutdated(inquiry, received, decision.head)) return { isStored: false, reason: 'superseded' };
-  const { metadata } = inquiry.options;
-  const head = metadata === undefined ? decision.head : { ...decision.head, metadata };
+  const head = withUserData(decision.head, inquiry.options);
+  if (head.version !== undefined && stored.some((other) => isOutversioned(head, other.head)))
+    return { isStored: false, reason: 'version-mismatch' };
   const recording = record(inquiry, received.origin, head, decision.useUntilMs, stored);
   return recording instanceof Recording ? { isStored: true, head, recording } : { isStored: false, reason: recording };
+}
+
+function withUserData(head: StoredHead, { metadata, idleTtlMs, version }: Inquiry['options']): StoredHead {
+  if (metadata === undefined && idleTtlMs === undefined && version === undefined) return head;
+  return {
+    ...head,
+    ...(metadata !== undefined && { metadata }),
+    ...(idleTtlMs !== undefined && { idleTtlMs }),
+    ...(version !== undefined && { version }),
+  };
 }
 
 /** It was asked for before an invalidation that covers it. */
@@ -68,10 +81,12 @@ function record(
   const expectedBytes = lengthOf(origin);
   const writer = engine.store.create(key, head, {
     replaces: stored.length === 0 ? noRefs : replacedBy(head, stored, engine.options.maxVariants),
-    expiresMs: useUntilMs,
+    expiresMs: useUntilOf(head, useUntilMs, head.responseTimeMs),
     tags: joinTags(options.tags, options.dependsOn),
     priority: options.priority,
     ...(expectedBytes !== undefined && { expectedBytes }),
+    ...(options.maxEntryBytes < engine.options.maxEntryBytes && { maxBytes: options.maxEntryBytes }),
+    ...(options.admission !== 'auto' && { admission: options.admission }),
   });
   if (writer === undefined) return 'store-failed';
   if (writer.declined !== undefined) {

@@ -3,6 +3,7 @@ import type { FieldLines } from '../http/message.js';
 import { decideValidation } from '../semantics/decide-validation.js';
 import { backgroundFields } from '../semantics/validators.js';
 import type { StoredResponse } from '../store/contract.js';
+import { useUntilOf } from './idle.js';
 import { conditionalFor, type Inquiry, type Received } from './inquiry.js';
 import { keep } from './storing.js';
 
@@ -32,12 +33,15 @@ async function take(
   if (verdict.action === 'freshen') {
     body.discard();
     publish('revalidate', { request, key });
-    await engine.store.updateHead(stored.ref, verdict.head, { expiresMs: verdict.useUntilMs });
+    const { head, useUntilMs } = verdict;
+    const expiresMs = useUntilOf(head, useUntilMs, head.responseTimeMs);
+    await engine.store.updateHead(stored.ref, head, { expiresMs });
     return;
   }
-  const isStored = verdict.action === 'replace' && keep(inquiry, received, all).isStored;
-  if (!isStored && (verdict.action === 'replace' || verdict.action === 'refetch'))
-    await engine.store.remove(stored.ref);
+  const kept = verdict.action === 'replace' ? keep(inquiry, received, all) : undefined;
+  const isOutdated =
+    kept === undefined ? verdict.action === 'refetch' : !kept.isStored && kept.reason !== 'version-mismatch';
+  if (isOutdated) await engine.store.remove(stored.ref);
   body.stream.resume();
   await engine.recordings.settled(key);
 }

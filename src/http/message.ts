@@ -36,6 +36,15 @@ export interface StoredHead extends ResponseHead {
   readonly trailers?: FieldLines;
   /** A freshness lifetime that the user set in place of the response's own, in ms. */
   readonly ttlMs?: number;
+  /** When it stops being fresh, as the user said, in ms since the epoch. */
+  readonly expiresAtMs?: number;
+  /** The part of its freshness lifetime that counts (`ttlJitter`). */
+  readonly lifetimeFraction?: number;
+  /** It is gone when it was not used for so long, in ms, and when it was used last, as far as that was written down. */
+  readonly idleTtlMs?: number;
+  readonly lastUsedMs?: number;
+  /** The user's number: stored only in place of a lower one. */
+  readonly version?: number;
   /** When it was soft-invalidated (counts as stale from then on), ms since the epoch. */
   readonly invalidatedMs?: number;
   /** The user's own metadata: anything that msgpack can carry. */

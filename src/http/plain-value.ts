@@ -10,8 +10,8 @@ const maxDepth = 32;
  * Copies what msgpack can carry: text, numbers, booleans, null, undefined, 64-bit bigints, Dates, bytes, and lists and plain objects of these.
  * The copy has no getters, no holes, no proxies and no owner who may go on changing it, so that it surely packs, within its bound, on another thread.
  */
-export function plainCopyOf(value: unknown, maxBytes: number): PlainCopy {
-  const copier = new Copier(maxBytes);
+export function plainCopyOf(value: unknown, maxBytes: number, maxNames = Number.POSITIVE_INFINITY): PlainCopy {
+  const copier = new Copier(maxBytes, maxNames);
   try {
     return { kind: 'plain', value: copier.copy(value, 0), packedBytes: maxBytes - copier.leftBytes };
   } catch (error) {
@@ -25,9 +25,12 @@ const notPlain = new Error('not plain');
 
 class Copier {
   leftBytes: number;
+  /** Names of properties, of all objects together. */
+  #leftNames: number;
 
-  constructor(maxBytes: number) {
+  constructor(maxBytes: number, maxNames: number) {
     this.leftBytes = maxBytes;
+    this.#leftNames = maxNames;
   }
 
   copy(value: unknown, depth: number): unknown {
@@ -72,6 +75,8 @@ class Copier {
     const entries = Object.entries(value).map(([name, item]): [string, unknown] => {
       // A name that objects made of msgpack cannot have.
       if (name === '__proto__') throw notPlain;
+      this.#leftNames -= 1;
+      if (this.#leftNames < 0) throw tooLarge;
       this.#take(5 + Buffer.byteLength(name));
       return [name, this.copy(item, depth + 1)];
     });

@@ -4,6 +4,7 @@ import { hasField } from '../http/fields.js';
 import type { FieldLines, RequestHead, StoredHead } from '../http/message.js';
 import type { ForwardReason, RequestDecision, Rules } from './decisions.js';
 import { type Freshness, judgeFreshness } from './freshness.js';
+import { givenLifetimeMs } from './given-lifetime.js';
 import { selectStored } from './select.js';
 import { staleIfErrorLeft, staleWhileRevalidateLeft } from './staleness.js';
 import { conditionalOf } from './validators.js';
@@ -105,7 +106,7 @@ function windowFor(freshness: Freshness, request: Readonly<CacheControl>, rules:
 }
 
 function ignoresLifetime(head: StoredHead, rules: Rules): boolean {
-  const hasLifetime = rules.ttlMs !== undefined || head.ttlMs !== undefined || head.invalidatedMs !== undefined;
+  const hasLifetime = givenLifetimeMs(head, rules) !== undefined || head.invalidatedMs !== undefined;
   return rules.mode === 'ignore-rules' && !hasLifetime;
 }
 

@@ -4,6 +4,7 @@ import type { FieldLines, RequestHead, StoredHead } from '../http/message.js';
 import { selectingFieldsOf, varyOf } from '../http/vary.js';
 import type { Exchange, Rules, StorageDecision, StorageRefusal } from './decisions.js';
 import { type Freshness, judgeFreshness } from './freshness.js';
+import { givenLifetimeOf } from './given-lifetime.js';
 import { staleIfErrorLeft, staleWhileRevalidateLeft } from './staleness.js';
 import { isUnderstood, mayBeStored } from './statuses.js';
 import { storedFieldsOf } from './stored-fields.js';
@@ -20,13 +21,14 @@ export function decideStorage(request: RequestHead, exchange: Exchange, rules: R
   if (!mayBeStored(response.status)) return passThrough('status');
   if (requestDirectives(request.fields).noStore) return passThrough('no-store-request');
 
+  const given = givenLifetimeOf(rules, request.url);
   const judged = {
     method: method === 'GET' && request.method === 'POST' ? 'POST' : method,
     status: response.status,
     fields: response.fields,
     requestTimeMs,
     responseTimeMs,
-    ttlMs: rules.ttlMs,
+    ...given,
   };
   const isAuthorized = hasField(request.fields, 'authorization');
   const freshness = judgeFreshness(judged, rules, responseTimeMs, isAuthorized);
@@ -54,7 +56,7 @@ export function decideStorage(request: RequestHead, exchange: Exchange, rules: R
     selecting: vary === '*' ? [] : selectingFieldsOf(vary, request.fields),
     requestTimeMs,
     responseTimeMs,
-    ...(rules.ttlMs === undefined ? {} : { ttlMs: rules.ttlMs }),
+    ...given,
   };
   return { action: 'store', head, useUntilMs };
 }

@@ -4,6 +4,7 @@ import { selectingFieldsOf, varyOf } from '../http/vary.js';
 import { useUntil } from './decide-storage.js';
 import type { Exchange, Rules, ValidationDecision } from './decisions.js';
 import { type Freshness, judgeFreshness } from './freshness.js';
+import { givenLifetimeOf } from './given-lifetime.js';
 import { staleIfErrorLeft } from './staleness.js';
 import { isServerError } from './statuses.js';
 import { freshenedFieldsOf, storedFieldsOf } from './stored-fields.js';
@@ -39,8 +40,10 @@ function standIn(request: RequestHead, stored: StoredHead, rules: Rules, nowMs: 
   // Who insists on the origin's word is told that there is none.
   if (rules.mode === 'no-cache' || directives.noCache) return { action: 'fail' };
   const freshness = judgeFreshness(stored, rules, nowMs);
-  if (staleIfErrorLeft(freshness, directives, rules) <= 0) return { action: 'fail' };
-  return { action: 'reuse-stale', ageSeconds: freshness.ageSeconds, ttlSeconds: freshness.ttlSeconds };
+  const remainingSeconds = staleIfErrorLeft(freshness, directives, rules);
+  if (remainingSeconds <= 0) return { action: 'fail' };
+  const { ageSeconds, ttlSeconds } = freshness;
+  return { action: 'reuse-stale', ageSeconds, ttlSeconds, remainingSeconds };
 }
 
 /** RFC 9111 §4.3.5: the validators and the length that a 200 to HEAD names are those of the stored GET. */
@@ -53,10 +56,10 @@ function describesSame(exchange: Exchange, stored: StoredHead): boolean {
 
 function freshen(request: RequestHead, stored: StoredHead, exchange: Exchange, rules: Rules): ValidationDecision {
   const { requestTimeMs, responseTimeMs, response } = exchange;
-  const { invalidatedMs: _, ttlMs, ...rest } = stored;
+  const { invalidatedMs: _, ttlMs, expiresAtMs, lifetimeFraction, ...rest } = stored;
+  const given = givenLifetimeOf(rules, stored.url, stored);
   const updated = freshenedFieldsOf(stored.fields, response.fields);
-  const lifetime = rules.ttlMs ?? ttlMs;
-  const judged = { ...rest, fields: updated, requestTimeMs, responseTimeMs, ttlMs: lifetime };
+  const judged = { ...rest, fields: updated, requestTimeMs, responseTimeMs, ...given };
   const freshness = judgeFreshness(judged, rules, responseTimeMs, hasField(request.fields, 'authorization'));
   const fields = storedFieldsOf(updated, freshness.cacheControl, rules.shared, responseTimeMs);
   const vary = varyOf(fields);
@@ -66,7 +69,7 @@ function freshen(request: RequestHead, stored: StoredHead, exchange: Exchange, r
     selecting: vary === '*' ? [] : selectingFieldsOf(vary, request.fields),
     requestTimeMs,
     responseTimeMs,
-    ...(lifetime === undefined ? {} : { ttlMs: lifetime }),
+    ...given,
   };
   return { action: 'freshen', head, useUntilMs: keepUntil(freshness, head, vary, rules) };
 }

@@ -25,6 +25,10 @@ export interface Rules {
   readonly maxHeuristicMs: number;
   /** The lifetime to use in place of the response's own, in ms. */
   readonly ttlMs: number | undefined;
+  /** When the response stops being fresh, in place of its own lifetime, in ms since the epoch. */
+  readonly expiresAtMs: number | undefined;
+  /** Lifetimes are shorter by up to this fraction, 0 to 1. */
+  readonly ttlJitter: number;
   /** No response is fresh for longer than this, in ms. */
   readonly maxTtlMs: number | undefined;
   /** Targeted Cache-Control fields (RFC 9213) to obey, first one present wins; lower case. */
@@ -107,7 +111,13 @@ export type ValidationDecision =
    */
   | { readonly action: 'replace'; readonly isOutdated?: true }
   /** Error, and the stored response may stand in (RFC 5861 §4). */
-  | { readonly action: 'reuse-stale'; readonly ageSeconds: number; readonly ttlSeconds: number }
+  | {
+      readonly action: 'reuse-stale';
+      readonly ageSeconds: number;
+      readonly ttlSeconds: number;
+      /** Seconds of the stale-if-error window that are left. */
+      readonly remainingSeconds: number;
+    }
   /** A 304 for some other response: ask again without conditions, and forget the stored one. */
   | { readonly action: 'refetch' }
   /** The error, or the 5xx, is the answer. */

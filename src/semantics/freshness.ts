@@ -3,6 +3,7 @@ import { parseHttpDate, printHttpDate } from '../http/dates.js';
 import { maxDeltaSeconds, parseAge } from '../http/delta-seconds.js';
 import type { FieldLines } from '../http/message.js';
 import type { Rules } from './decisions.js';
+import { givenLifetimeMs } from './given-lifetime.js';
 import { askPolicy, isSafeToGuess } from './policy.js';
 import { isUnderstood } from './statuses.js';
 import { namesEssential } from './stored-fields.js';
@@ -16,6 +17,8 @@ export interface Judged {
   readonly requestTimeMs: number;
   readonly responseTimeMs: number;
   readonly ttlMs?: number | undefined;
+  readonly expiresAtMs?: number;
+  readonly lifetimeFraction?: number;
   readonly invalidatedMs?: number;
 }
 
@@ -103,7 +106,7 @@ function readDirectives(received: CacheControl, status: number, ttlMs: number | 
 
 /** The user's lifetime, which makes no error storable that would not be without it. */
 function givenLifetime(response: Judged, rules: Rules): number | undefined {
-  return isUnderstood(response.status) ? (rules.ttlMs ?? response.ttlMs) : undefined;
+  return isUnderstood(response.status) ? givenLifetimeMs(response, rules) : undefined;
 }
 
 /** ms of freshness that are left: the least of what the response, the user and an invalidation say. */
@@ -121,8 +124,9 @@ function remaining(
   if (isHeuristic) lifetimeMs = Math.min(lifetimeMs, rules.maxHeuristicMs);
   lifetimeMs = Math.min(lifetimeMs, rules.maxTtlMs ?? lifetimeMs);
   // The user's lifetime counts from the receipt: what was spent in caches on the way is not the user's business.
-  let left = lifetimeMs - ageSeconds * 1000;
-  if (ttlMs !== undefined && lifetimeMs > 0) left = Math.min(ttlMs, rules.maxTtlMs ?? ttlMs) - residentMs;
+  const fraction = response.lifetimeFraction ?? 1;
+  let left = lifetimeMs * fraction - ageSeconds * 1000;
+  if (ttlMs !== undefined && lifetimeMs > 0) left = Math.min(ttlMs, rules.maxTtlMs ?? ttlMs) * fraction - residentMs;
   if (response.invalidatedMs !== undefined) left = Math.min(left, response.invalidatedMs - nowMs);
   return Number.isNaN(left) ? -maxDeltaSeconds * 1000 : left;
 }

@@ -1,9 +1,3 @@
-/**
- * Which responses go to the memory tier: all, none, or (`auto`) those of moderate size whose key was seen before. Most
- * of what a crawl fetches is never asked for again, and would push out what is.
- */
-export type Admission = 'always' | 'auto' | 'never';
-
 const generationKeys = 16_384;
 const generationBits = 1 << 18;
 

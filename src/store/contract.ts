@@ -11,11 +11,13 @@ import type { StoredHead } from '../http/message.js';
  *   declined with `superseded`: what it holds may be from before;
  * - a `ref` names one stored response and is its compare-and-set token: once it is replaced, freshened, removed or
  *   invalidated, whatever still carries the old ref changes nothing;
+ * - a head with a `version` is declined with `version-mismatch` when it is committed while one with the same `selecting` is stored under
+ *   its key whose version is not lower (`isOutversioned`);
  * - a failure of the store is a miss, a decline or `undefined`, never an exception out of `lookup` or `commit`.
  */
 export interface ResponseStore extends AsyncDisposable {
   /** Every variant's head under a key, last committed first; opens no body file. `[]` is the cheap answer for a key never seen. */
-  lookup(key: string): Promise<readonly StoredResponse[]>;
+  lookup(key: string, options?: LookupOptions): Promise<readonly StoredResponse[]>;
   /** Starts to store a response. Nothing is visible until `commit`. */
   create(key: string, head: StoredHead, options?: CreateOptions): EntryWriter;
   /** Gives a stored response a new head (RFC 9111 §4.3.4); the body stays. `undefined` when `ref` is out of date. */
@@ -72,18 +74,28 @@ export interface StoredResponse {
   openBody(options?: { readonly start?: number; readonly end?: number }): Readable;
 }
 
+export interface LookupOptions {
+  /** Whether the memory tier takes what is found on disk; for stores that have one. */
+  readonly admission?: Admission;
+}
+
+/** What goes to a memory tier: everything, what is asked for a second time, nothing. */
+export type Admission = 'always' | 'auto' | 'never';
+
 export interface CreateOptions {
   /** Stored responses that this one takes the place of, in the same step in which it becomes visible. */
   readonly replaces?: readonly StoreRef[];
   /** Length of the body if known (`Content-Length`); a body of another length is declined with `length-mismatch`. */
   readonly expectedBytes?: number;
+  /** A longer body is declined with `too-large`, though the store would take it. */
+  readonly maxBytes?: number;
   /** When it is useless even as stale, ms since the epoch: eviction may take it first. */
   readonly expiresMs?: number;
   readonly tags?: readonly string[];
   /** Who is evicted last: higher stays longer. Default 0. */
   readonly priority?: number;
   /** Whether the memory tier takes it as well; for stores that have one. */
-  readonly admission?: 'always' | 'auto' | 'never';
+  readonly admission?: Admission;
 }
 
 export interface UpdateOptions {
@@ -127,6 +139,7 @@ export type DeclineReason =
   | 'length-mismatch'
   | 'no-space'
   | 'superseded'
+  | 'version-mismatch'
   | 'overloaded'
   | 'unavailable'
   | 'closed';

@@ -18,6 +18,8 @@ export type WrittenBody =
 export interface WriterHost {
   readonly queue: WriteQueue;
   readonly maxEntryBytes: number;
+  /** Calls `store` when it is its turn among those of a key, unless its version is too low by then. */
+  inTurn(key: string, head: StoredHead, store: () => Promise<CommitResult>): Promise<CommitResult>;
   /** Why nothing can be stored now; `undefined` when all is well. */
   refusal(): DeclineReason | undefined;
   newFile(): number;
@@ -49,6 +51,7 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
   readonly key: string;
   readonly head: StoredHead;
   readonly options: CreateOptions;
+  readonly #maxBytes: number;
   readonly #window = new ChunkWindow();
   readonly #readers = new Set<object>();
   #heldBytes = 0;
@@ -69,7 +72,8 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
     this.head = head;
     this.options = options;
     this.#refused = host.refusal();
-    if ((options.expectedBytes ?? 0) > host.maxEntryBytes) this.#refused ??= 'too-large';
+    this.#maxBytes = Math.min(host.maxEntryBytes, options.maxBytes ?? host.maxEntryBytes);
+    if ((options.expectedBytes ?? 0) > this.#maxBytes) this.#refused ??= 'too-large';
   }
 
   get declined(): DeclineReason | undefined {
@@ -81,7 +85,7 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
     this.#window.append(chunk);
     const bytes = this.#window.endByte;
     if (bytes > (this.options.expectedBytes ?? Infinity)) this.#refuse('length-mismatch');
-    else if (bytes > this.#host.maxEntryBytes) this.#refuse('too-large');
+    else if (bytes > this.#maxBytes) this.#refuse('too-large');
     else if (this.#refused === undefined) this.#keep(chunk);
     if (this.#refused !== undefined) this.#window.dropBefore(this.#readers.size === 0 ? bytes : bytes - maxWindowBytes);
     this.#changed();
@@ -195,7 +199,14 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
     return result;
   }
 
-  async #store(head: StoredHead, bytes: number): Promise<CommitResult> {
+  #store(head: StoredHead, bytes: number): Promise<CommitResult> {
+    if (head.version === undefined) return this.#append(head, bytes);
+    return this.#host.inTurn(this.key, head, async () =>
+      this.#refused === undefined ? this.#append(head, bytes) : { outcome: 'declined', reason: this.#refused },
+    );
+  }
+
+  async #append(head: StoredHead, bytes: number): Promise<CommitResult> {
     const file = this.#file;
     if (file === undefined) {
       this.#isQueued = true;

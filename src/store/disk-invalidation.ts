@@ -77,6 +77,12 @@ export class DiskInvalidation {
     }
   }
 
+  async headsUnder(key: string): Promise<readonly StoredHead[]> {
+    const heads: StoredHead[] = [];
+    for await (const { record } of this.find({ key })) heads.push(record.head);
+    return heads;
+  }
+
   async #changeEach(selector: Selector, change: (found: FoundRecord) => Promise<boolean> | false): Promise<number> {
     let changed = 0;
     let pending: Promise<boolean>[] = [];

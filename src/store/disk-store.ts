@@ -38,6 +38,7 @@ import { DiskReader, type FoundRecord } from './disk-reader.js';
 import { RecordWriter } from './disk-record-writer.js';
 import { DiskSpace, fileCostOf } from './disk-space.js';
 import { DiskUpkeep } from './disk-upkeep.js';
+import { VersionTurns } from './version-turns.js';
 
 export interface DiskStoreSettings {
   readonly directory: string;
@@ -60,6 +61,8 @@ const maxHeldBytes = 24 * 1024 * 1024;
 const maxLossesInARow = 3;
 const fullCodes: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 const nothing: readonly StoredResponse[] = [];
+/** A head that is replaced while it is read is looked for again. */
+const maxLookupTries = 4;
 
 /** Responses in a log of segments on the disk. Made by `openDiskStore`. */
 export class DiskStore implements ResponseStore, WriterHost {
@@ -73,6 +76,7 @@ export class DiskStore implements ResponseStore, WriterHost {
   readonly #invalidation: DiskInvalidation;
   readonly #evictor: DiskEvictor;
   readonly #upkeep: DiskUpkeep;
+  readonly #versions = new VersionTurns((key) => this.#invalidation.headsUnder(key));
   readonly #writers = new Set<DiskEntryWriter>();
   readonly #counters = {
     lookups: 0,
@@ -186,20 +190,17 @@ export class DiskStore implements ResponseStore, WriterHost {
   async lookup(key: string): Promise<readonly StoredResponse[]> {
     if (this.#isOff) return nothing;
     this.#counters.lookups += 1;
-    const first = this.#index.find(hashOfKey(key));
-    if (first < 0) return nothing;
-    const second = this.#index.nextOf(first);
-    if (second < 0) {
-      const found = await this.#found(first, key);
-      if (found === undefined) return nothing;
-      this.#counters.hits += 1;
-      return [found];
+    const hash = hashOfKey(key);
+    let found: readonly StoredResponse[] | undefined;
+    for (let tries = 0; tries < maxLookupTries && found === undefined; tries += 1) {
+      const first = this.#index.find(hash);
+      if (first < 0) return nothing;
+      const second = this.#index.nextOf(first);
+      found = second < 0 ? await this.#findOne(first, key) : await this.#findAll(first, key);
     }
-    const slots = [first, second];
-    for (let slot = this.#index.nextOf(second); slot >= 0; slot = this.#index.nextOf(slot)) slots.push(slot);
-    const found = (await Promise.all(slots.map((slot) => this.#found(slot, key)))).filter((each) => each !== undefined);
-    if (found.length > 0) this.#counters.hits += 1;
-    return found.sort((a, b) => b.ref.sequence - a.ref.sequence);
+    if (found === undefined || found.length === 0) return nothing;
+    this.#counters.hits += 1;
+    return found;
   }
 
   create(key: string, head: StoredHead, options: CreateOptions = {}): EntryWriter {
@@ -254,7 +255,7 @@ export class DiskStore implements ResponseStore, WriterHost {
       entries: this.#index.count,
       bytes: this.#space.shownBytes,
       maxBytes: this.#settings.maxBytes,
-      counters: { ...this.#counters },
+      counters: { ...this.#counters, versionMismatches: this.#versions.mismatches },
     };
   }
 
@@ -286,6 +287,10 @@ export class DiskStore implements ResponseStore, WriterHost {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  inTurn(key: string, head: StoredHead, store: () => Promise<CommitResult>): Promise<CommitResult> {
+    return this.#versions.run(key, head, store);
   }
 
   refusal(): DeclineReason | undefined {
@@ -577,10 +582,25 @@ export class DiskStore implements ResponseStore, WriterHost {
     return this.#records.isLeaving(ref.sequence) ? -1 : this.#index.slotOf(hashOfKey(ref.key), ref.sequence);
   }
 
-  async #found(slot: number, key: string): Promise<StoredResponse | undefined> {
+  /** `undefined`: while it was read, something took its place. */
+  async #findOne(slot: number, key: string): Promise<readonly StoredResponse[] | undefined> {
+    const sequence = this.#index.sequenceOf(slot);
     this.#index.touch(slot);
     const found = await this.#reader.read(slot, key);
-    return found === undefined || this.#isOff ? undefined : this.#reader.responseOf(found);
+    if (this.#isOff) return nothing;
+    if (found !== undefined) return [this.#reader.responseOf(found)];
+    return this.#index.sequenceOf(slot) === sequence ? nothing : undefined;
+  }
+
+  async #findAll(first: number, key: string): Promise<readonly StoredResponse[] | undefined> {
+    const all: Promise<readonly StoredResponse[] | undefined>[] = [];
+    for (let slot = first; slot >= 0; slot = this.#index.nextOf(slot)) all.push(this.#findOne(slot, key));
+    const found: StoredResponse[] = [];
+    for (const one of await Promise.all(all)) {
+      if (one === undefined) return undefined;
+      found.push(...one);
+    }
+    return found.sort((a, b) => b.ref.sequence - a.ref.sequence);
   }
 
   /** Removes one damaged response, and no newer one. */

@@ -1,4 +1,5 @@
 import type { StoredHead } from '../http/message.js';
+import { isOutversioned } from '../http/version.js';
 import type {
   CommitResult,
   CreateOptions,
@@ -77,6 +78,7 @@ class MemoryResponseStore implements MemoryStore, WriterHost {
     invalidated: 0,
     softInvalidated: 0,
     evicted: 0,
+    versionMismatches: 0,
   };
   #entries = 0;
   #storedBytes = 0;
@@ -210,6 +212,10 @@ class MemoryResponseStore implements MemoryStore, WriterHost {
     const tags = [...(options.tags ?? [])];
     const replaced = replaces.map((ref) => this.#find(ref) ?? (this.#evicted.has(ref.sequence) ? 'evicted' : 'gone'));
     if (replaced.includes('gone')) return this.decline('superseded');
+    if (head.version !== undefined && this.#isOutversioned(key, head)) {
+      this.#counters.versionMismatches += 1;
+      return this.decline('version-mismatch');
+    }
     const costBytes = body.costBytes + headCostBytes(key, head, tags);
     if (costBytes > this.#maxBytes) return this.decline('too-large');
     for (const slot of replaced) if (typeof slot === 'object') this.#drop(slot);
@@ -239,6 +245,10 @@ class MemoryResponseStore implements MemoryStore, WriterHost {
   decline(reason: DeclineReason): CommitResult {
     this.#counters.declined += 1;
     return { outcome: 'declined', reason };
+  }
+
+  #isOutversioned(key: string, head: StoredHead): boolean {
+    return (this.#slots.get(key) ?? []).some(({ response }) => isOutversioned(head, response.head));
   }
 
   #nextRef(key: string): StoreRef {

@@ -39,14 +39,14 @@ export class MemoryWriter implements EntryWriter {
 
   get declined(): DeclineReason | undefined {
     if (this.#result !== undefined) return this.#result.outcome === 'declined' ? this.#result.reason : undefined;
-    const isTooLarge = (this.options.expectedBytes ?? 0) > this.#host.maxEntryBytes;
+    const isTooLarge = (this.options.expectedBytes ?? 0) > this.#maxBytes;
     return this.#dropped ?? (isTooLarge ? 'too-large' : this.#host.refusal(this));
   }
 
   write(chunk: Uint8Array): boolean {
     if (this.#result !== undefined || chunk.length === 0) return true;
     this.body.append(chunk, this.options.expectedBytes);
-    if (this.body.bytes > this.#host.maxEntryBytes) this.#dropped ??= 'too-large';
+    if (this.body.bytes > this.#maxBytes) this.#dropped ??= 'too-large';
     else this.#dropped ??= this.#host.refusal(this);
     if (this.#dropped !== undefined) this.body.keepLast(this.#host.maxEntryBytes);
     const reason = this.#reserve();
@@ -100,6 +100,10 @@ export class MemoryWriter implements EntryWriter {
     this.#host.reserve(-this.#reservedBytes, 0);
     this.#reservedBytes = 0;
     this.#host.leave(this);
+  }
+
+  get #maxBytes(): number {
+    return Math.min(this.#host.maxEntryBytes, this.options.maxBytes ?? this.#host.maxEntryBytes);
   }
 
   #reserve(): DeclineReason | undefined {

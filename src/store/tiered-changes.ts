@@ -1,4 +1,5 @@
 import type { StoredHead } from '../http/message.js';
+import { isOutversioned } from '../http/version.js';
 import type {
   CommitResult,
   DeclineReason,
@@ -57,6 +58,7 @@ export class TieredChanges {
 
   async commit(
     key: string,
+    head: StoredHead,
     replaces: readonly StoreRef[],
     writers: TierWriters,
     options?: TrailerOptions,
@@ -77,7 +79,7 @@ export class TieredChanges {
         await writers.memory?.abort();
         return onDisk;
       }
-      return await this.#commitInMemory(key, replaces, writers, watch, options, onDisk.reason);
+      return await this.#commitInMemory(key, head, replaces, writers, watch, options, onDisk.reason);
     } finally {
       watches.close(watch);
       this.#release(replaces);
@@ -148,6 +150,7 @@ export class TieredChanges {
   /** The disk took nothing, and not because something newer is there. */
   async #commitInMemory(
     key: string,
+    head: StoredHead,
     replaces: readonly StoreRef[],
     { memory }: TierWriters,
     watch: Watch,
@@ -156,6 +159,13 @@ export class TieredChanges {
   ): Promise<CommitResult> {
     const { disk, known } = this.#tiers;
     if (memory === undefined) return declined(reason);
+    if (head.version !== undefined) {
+      const onDisk = await attempt(this.#tiers, () => disk.lookup(key), []);
+      if (onDisk.some((response) => isOutversioned(head, response.head))) {
+        await memory.abort();
+        return declined('version-mismatch');
+      }
+    }
     for (const ref of replaces) {
       // What it replaces must not come back from disk when memory has evicted this.
       const isRemoved = isOnDisk(ref) && (await attempt(this.#tiers, () => disk.remove(ref), false));
@@ -165,7 +175,7 @@ export class TieredChanges {
       }
     }
     const result = await memory.commit(options);
-    if (result.outcome === 'declined') return declined(reason);
+    if (result.outcome === 'declined') return declined(result.reason === 'version-mismatch' ? result.reason : reason);
     const gone = replaces.map(({ sequence }) => sequence);
     const response = this.#holdAlone(key, gone, result.response, watch);
     return response === undefined ? declined('superseded') : { outcome: 'stored', response };

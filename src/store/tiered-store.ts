@@ -1,9 +1,11 @@
 import type { StoredHead } from '../http/message.js';
-import { type Admission, SeenKeys } from './admission.js';
+import { SeenKeys } from './admission.js';
 import type {
+  Admission,
   CreateOptions,
   EntryWriter,
   InvalidateOptions,
+  LookupOptions,
   MaintainReport,
   Presence,
   ResponseStore,
@@ -75,13 +77,13 @@ class TieredStore implements ResponseStore {
     this.#promotions = new Promotions(memory, this.#known, options.maxPromotionBytes ?? 8 * 1024 * 1024);
   }
 
-  async lookup(key: string): Promise<readonly StoredResponse[]> {
+  async lookup(key: string, options?: LookupOptions): Promise<readonly StoredResponse[]> {
     if (this.#isClosed) return [];
     // Read before `known` is: what is linked after this counts as not there.
     const copies = this.#memory.peek?.(key) ?? (await this.#memory.lookup(key));
     const known = this.#complete(key);
     const inMemory = known && this.#fromMemory(known, copies);
-    if (inMemory === undefined) return this.#lookUpOnDisk(key, copies);
+    if (inMemory === undefined) return this.#lookUpOnDisk(key, copies, options?.admission ?? this.#admission);
     this.#counters[inMemory.length === 0 ? 'misses' : 'memoryHits'] += 1;
     return inMemory;
   }
@@ -99,7 +101,13 @@ class TieredStore implements ResponseStore {
         // The disk declines what was covered meanwhile; if it is not there to do so, memory must not keep it alone.
         const isFromBefore = softInvalidations !== this.#softInvalidations;
         if (isFromBefore) void memory?.abort();
-        return this.#changes.commit(key, replaces, { disk, memory: isFromBefore ? undefined : memory }, commitOptions);
+        return this.#changes.commit(
+          key,
+          head,
+          replaces,
+          { disk, memory: isFromBefore ? undefined : memory },
+          commitOptions,
+        );
       },
     });
   }
@@ -222,7 +230,11 @@ class TieredStore implements ResponseStore {
     return found;
   }
 
-  async #lookUpOnDisk(key: string, copies: readonly StoredResponse[]): Promise<readonly StoredResponse[]> {
+  async #lookUpOnDisk(
+    key: string,
+    copies: readonly StoredResponse[],
+    admission: Admission,
+  ): Promise<readonly StoredResponse[]> {
     const watch = this.#watches.open(key);
     const onDisk = await attempt(this.#tiers, () => this.#disk.lookup(key), []);
     this.#watches.close(watch);
@@ -234,15 +246,15 @@ class TieredStore implements ResponseStore {
       key,
       onDisk.map(({ ref }) => ref),
     );
-    return found.map((response) => this.#promoting(response, copies));
+    return found.map((response) => this.#promoting(response, copies, admission));
   }
 
   /** Sees to it that the next lookup finds it in memory. */
-  #promoting(response: StoredResponse, copies: readonly StoredResponse[]): StoredResponse {
+  #promoting(response: StoredResponse, copies: readonly StoredResponse[], admission: Admission): StoredResponse {
     const known = this.#known.find(response.ref);
     if (known === undefined || !known.isOnDisk) return response;
     if (copyOf(known, copies) !== undefined) return response;
-    if (!this.#admits(response.ref.key, this.#admission, response.bodyBytes)) return response;
+    if (!this.#admits(response.ref.key, admission, response.bodyBytes)) return response;
     // Evicted, or linked while this lookup was under way.
     const copy = this.#known.detach(response.ref);
     if (copy !== undefined) this.#tiers.discard(copy);

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import type { StoredHead } from '../../src/http/message.js';
+import type { ResponseStore } from '../../src/store/contract.js';
 import {
   assertBody,
   assertDeclined,
@@ -150,6 +152,51 @@ export function testCommits(run: ContractRun): void {
     assert.deepEqual(await store.lookup(key), []);
     await mustPut(store, key, bytesOf(100_000));
     await assertBody(await mustFindOne(store, key), bytesOf(100_000));
+  });
+
+  run.test('declines a body that is longer than this one may be', async (store) => {
+    assertDeclined(await put(store, key, bytesOf(1001), { maxBytes: 1000 }), 'too-large');
+    assertDeclined(await put(store, key, bytesOf(1001), { maxBytes: 1000, expectedBytes: 1001 }), 'too-large');
+    assert.equal((await put(store, key, bytesOf(1000), { maxBytes: 1000, expectedBytes: 1000 })).outcome, 'stored');
+  });
+
+  run.test('declines a version that is not higher than that of the same variant', async (store, reopen) => {
+    const putVersion = (at: ResponseStore, version: number | undefined, more: Partial<StoredHead> = {}) =>
+      put(at, key, Buffer.from(`v${version}`), {
+        head: headOf(url, { ...(version !== undefined && { version }), ...more }),
+      });
+    const german = { selecting: ['accept-language', 'de'] };
+    assert.equal((await putVersion(store, 5)).outcome, 'stored');
+    for (const version of [5, 4, 0]) assertDeclined(await putVersion(store, version), 'version-mismatch');
+    assert.equal((await putVersion(store, 2, german)).outcome, 'stored');
+    const at = run.isDurable ? await reopen() : store;
+    assertDeclined(await putVersion(at, 5), 'version-mismatch');
+    assertDeclined(await putVersion(at, 1, german), 'version-mismatch');
+    assert.equal((await at.lookup(key)).length, 2);
+    const [old] = (await at.lookup(key)).filter(({ head }) => head.version === 5);
+    assert.ok(old !== undefined);
+    assert.ok((await at.updateHead(old.ref, { ...old.head, responseTimeMs: 1 })) !== undefined);
+    assertDeclined(await putVersion(at, 5), 'version-mismatch');
+    assert.equal((await putVersion(at, 6)).outcome, 'stored');
+    await at.invalidate({ key });
+    assert.equal((await putVersion(at, 1)).outcome, 'stored');
+    assert.equal((await putVersion(at, undefined)).outcome, 'stored');
+  });
+
+  run.test('stores no lower version after a higher one, of many at the same time', async (store) => {
+    const versions = [3, 1, 4, 1, 5, 9, 2, 6];
+    const writers = versions.map((version) => {
+      const writer = store.create(key, headOf(url, { version }));
+      writer.write(bytesOf(version * 40_000, version));
+      return writer;
+    });
+    const results = await Promise.all(writers.map((writer) => writer.commit()));
+    const stored = versions.filter((_, i) => results[i]?.outcome === 'stored');
+    assert.equal(Math.max(...stored), 9);
+    for (const result of results) if (result.outcome === 'declined') assertDeclined(result, 'version-mismatch');
+    const found = (await store.lookup(key)).map(({ head }) => head.version);
+    assert.deepEqual([...found].sort(), [...new Set(stored)].sort());
+    assert.equal(found[0], 9);
   });
 
   run.testWithin(tight, 'a writer that tells early why it will decline tells it once it is certain', async (store) => {

@@ -37,6 +37,11 @@ export function testReading(run: ContractRun): void {
     method: 'QUERY',
     selecting: ['accept-language', 'de, en;q=0.5', 'x-raw', '\u00ff'],
     ttlMs: 0,
+    expiresAtMs: 1_700_000_100_000,
+    lifetimeFraction: 0.875,
+    idleTtlMs: 60_000,
+    lastUsedMs: 1_700_000_000_444,
+    version: 7,
     invalidatedMs: 1_700_000_000_555,
     metadata: { label: 'Grüße 🎈', depth: { list: [1, -2.5, 'x', null, true] } },
   });

@@ -135,6 +135,21 @@ export function testRefs(run: ContractRun): void {
     assert.deepEqual(await store.lookup(key), []);
   });
 
+  run.test('finds a response at any moment while it is freshened again and again', async (store) => {
+    let { ref } = await mustPut(store, key, Buffer.from('body'));
+    let isOver = false;
+    const looking = (async () => {
+      while (!isOver) await assertBody(await mustFindOne(store, key), Buffer.from('body'));
+    })();
+    for (let n = 1; n <= 20; n += 1) {
+      const updated = await store.updateHead(ref, headOf(url, { metadata: n }));
+      assert.ok(updated !== undefined);
+      ref = updated.ref;
+    }
+    isOver = true;
+    await looking;
+  });
+
   run.test('lets one of several updates at the same time win', async (store) => {
     const old = await mustPut(store, key, Buffer.from('old'));
     const updates = [1, 2, 3].map((n) => store.updateHead(old.ref, headOf(url, { metadata: n })));

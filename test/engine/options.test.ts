@@ -12,6 +12,13 @@ const test = suite('options');
 
 const run = (): undefined => undefined;
 
+/** An object of so many names, half of them one level down. */
+function namesOf(count: number): object {
+  const some = (prefix: string, length: number) =>
+    Object.fromEntries(Array.from({ length }, (_, i) => [`${prefix}${i}`, i]));
+  return { inner: some('a', Math.floor(count / 2)), ...some('b', count - 1 - Math.floor(count / 2)) };
+}
+
 /** Per option: values that are allowed, values that are not, and a word of what the message says is allowed. */
 const table: Readonly<Record<string, { good: readonly unknown[]; bad: readonly unknown[]; allowed: string }>> = {
   directory: { good: ['/tmp/x', 'x'], bad: ['', 1, null], allowed: 'the path of a directory' },
@@ -21,6 +28,15 @@ const table: Readonly<Record<string, { good: readonly unknown[]; bad: readonly u
     allowed: 'one of default, no-store, reload, no-cache, force-cache, only-if-cached, ignore-rules',
   },
   ttlMs: { good: [0, 1, 1.5, undefined], bad: [-1, NaN, Infinity, '5', null], allowed: 'milliseconds' },
+  expiresAtMs: { good: [0, 2e12, undefined], bad: [-1, NaN, '5', new Date(), null], allowed: 'since the epoch' },
+  ttlJitter: { good: [0, 0.1, 1], bad: [-0.1, 1.1, NaN, '0', null], allowed: 'from 0 to 1' },
+  idleTtlMs: { good: [1, 1e9, undefined], bad: [0, -1, NaN, '1', null], allowed: 'more than 0' },
+  version: { good: [0, 1, 2 ** 53 - 1, undefined], bad: [-1, 1.5, 2 ** 53, '1', null], allowed: 'an integer' },
+  admission: {
+    good: ['always', 'auto', 'never'],
+    bad: ['', true, null, 'Auto'],
+    allowed: 'one of always, auto, never',
+  },
   maxTtlMs: { good: [0, 60_000, undefined], bad: [-1, NaN, '5', null], allowed: 'milliseconds' },
   methods: {
     good: [[], ['GET'], ['GET', 'POST', 'QUERY', 'VERSION-CONTROL']],
@@ -35,9 +51,9 @@ const table: Readonly<Record<string, { good: readonly unknown[]; bad: readonly u
   staleIfErrorSeconds: { good: [0, 60], bad: [-1, NaN, '1', null], allowed: 'seconds' },
   collapse: { good: [true, false], bad: [0, 'true', null], allowed: 'true or false' },
   metadata: {
-    good: [undefined, null, 1, { a: [1, new Date(0), new Uint8Array(2)] }, 'x'.repeat(16_000)],
+    good: [undefined, null, 1, { a: [1, new Date(0), new Uint8Array(2)] }, 'x'.repeat(16_000), namesOf(256)],
     bad: [Symbol('s'), new Map(), { a: run }, [new Error('e')]],
-    allowed: '16 KiB at the most',
+    allowed: '16 KiB and 256 names at the most',
   },
   tags: { good: [[], ['a', 'b']], bad: ['a', [1], ['\0a'], null], allowed: 'a list of strings' },
   dependsOn: { good: [[], ['a', 'b']], bad: ['a', [1], null], allowed: 'a list of strings' },
@@ -104,7 +120,7 @@ const printed = (value: unknown): string =>
 test('metadata that is too long, endless or claims to be is refused in few words', () => {
   const cyclic: Record<string, unknown> = {};
   cyclic.self = cyclic;
-  for (const metadata of ['x'.repeat(17_000), new Array(1e9), cyclic]) {
+  for (const metadata of ['x'.repeat(17_000), new Array(1e9), cyclic, namesOf(257)]) {
     const error = errorOf(() => completeCacheOptions({ directory: 'x', metadata }));
     assert.instance(error, CacheError);
     assert.ok(String(error).length < 500, String(error).slice(0, 500));

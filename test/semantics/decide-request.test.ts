@@ -400,6 +400,29 @@ test('the userâ€™s lifetime counts from the receipt; of maxTtl and the responseâ
   assert.is(after(2, { ...head, ttlMs: 7000 }, [], { ...privateRules, ttlMs: 1000 }), 'validate stale');
 });
 
+test('an expiry at a point in time stands in place of the lifetime; with ttlMs, what comes first counts', () => {
+  const head = stored('Cache-Control: max-age=9', 'Age: 5', tagged);
+  const expiresAtMs = noon + 20_000;
+  assert.is(after(19, head, [], { ...privateRules, expiresAtMs }), 'reuse');
+  assert.is(after(20, head, [], { ...privateRules, expiresAtMs }), 'validate stale');
+  assert.is(after(19, { ...head, expiresAtMs }), 'reuse');
+  assert.is(after(20, { ...head, expiresAtMs }), 'validate stale');
+  assert.is(after(7, { ...head, expiresAtMs, ttlMs: 7000 }), 'validate stale');
+  assert.is(after(7, { ...head, ttlMs: 7000 }, [], { ...privateRules, expiresAtMs }), 'reuse');
+  assert.is(after(10, { ...head, expiresAtMs }, [], { ...privateRules, maxTtlMs: 10_000 }), 'validate stale');
+  assert.is(after(0, { ...head, expiresAtMs: noon - 1 }), 'validate stale');
+  assert.is(after(20, { ...head, expiresAtMs }, [], { ...privateRules, mode: 'ignore-rules' }), 'validate stale');
+});
+
+test('a fraction shortens every lifetime, and no age', () => {
+  const head = { ...stored('Cache-Control: max-age=100', 'Age: 10', tagged), lifetimeFraction: 0.5 };
+  assert.is(after(39, head), 'reuse');
+  assert.is(after(40, head), 'validate stale');
+  assert.is(after(29, { ...head, ttlMs: 60_000 }), 'reuse');
+  assert.is(after(30, { ...head, ttlMs: 60_000 }), 'validate stale');
+  assert.is(after(39, head, [], { ...privateRules, maxTtlMs: 60_000 }), 'validate stale');
+});
+
 test('a soft invalidation makes stale from then on, also for ignore-rules', () => {
   const head = { ...stored('Cache-Control: max-age=9', tagged), invalidatedMs: noon + 3000 };
   assert.is(after(2, head), 'reuse');

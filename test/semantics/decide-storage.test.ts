@@ -160,6 +160,24 @@ test('the user’s lifetime makes storable what is no error, and overrides no-st
   assert.is(verdict(rules, 200, ['Cache-Control: no-store']), 'no-store');
 });
 
+test('the user’s lifetime is remembered, and jitter shortens it by the same for the same URI', () => {
+  const at = noon + 5000;
+  const rules = { ...privateRules, expiresAtMs: at };
+  assert.is(store(respond(200), rules).expiresAtMs, at);
+  assert.is(verdict({ ...rules, expiresAtMs: noon }, 200, []), 'no-use');
+  const fractionOf = (path: string, ttlJitter: number) =>
+    store(respond(200, fresh), { ...privateRules, ttlJitter }, { ...get(), url: `https://example.com/${path}` })
+      .lifetimeFraction;
+  assert.is(fractionOf('a', 0), undefined);
+  assert.is(fractionOf('a', 0.2), fractionOf('a', 0.2));
+  const fractions = Array.from({ length: 400 }, (_, i) => fractionOf(String(i), 0.2) ?? 1);
+  assert.ok(fractions.every((fraction) => fraction > 0.8 && fraction <= 1));
+  for (const from of [0.8, 0.85, 0.9, 0.95]) {
+    const among = fractions.filter((fraction) => fraction >= from && fraction < from + 0.05).length;
+    assert.ok(among > 60 && among < 140, `${among} of 400 from ${from}`);
+  }
+});
+
 test('user:password and the fragment are not written down', () => {
   const request = { ...get(), url: 'https://u:p@example.com/a?b#c' };
   assert.is(store(respond(200, fresh), privateRules, request).url, 'https://example.com/a?b');

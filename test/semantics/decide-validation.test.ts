@@ -108,6 +108,31 @@ test('after a 304 the response is fresh again, invalidated or not, and keeps the
   assert.is(decision.useUntilMs, Number.POSITIVE_INFINITY);
 });
 
+test('a 304 keeps the user’s lifetime, unless this request says another', () => {
+  const head = {
+    ...stored('ETag: "a"'),
+    ttlMs: 5000,
+    expiresAtMs: noon + 900_000,
+    lifetimeFraction: 0.5,
+    version: 3,
+    idleTtlMs: 9,
+  };
+  const kept = validate(head, 304, []);
+  if (kept.action !== 'freshen') throw new Error(kept.action);
+  const { ttlMs, expiresAtMs, lifetimeFraction, version, idleTtlMs } = kept.head;
+  assert.equal([ttlMs, expiresAtMs, lifetimeFraction, version, idleTtlMs], [5000, noon + 900_000, 0.5, 3, 9]);
+  const changed = validate(head, 304, [], { ...privateRules, ttlMs: 7000 });
+  if (changed.action !== 'freshen') throw new Error(changed.action);
+  assert.equal([changed.head.ttlMs, changed.head.expiresAtMs], [7000, undefined]);
+});
+
+test('what stands in for an error says how much of its window is left', () => {
+  const head = stored('Cache-Control: max-age=1, stale-if-error=100', 'ETag: "a"');
+  const decision = validate(head, 503, []);
+  const leftSeconds = 101 - (later - noon) / 1000;
+  assert.is(decision.action === 'reuse-stale' && decision.remainingSeconds, leftSeconds);
+});
+
 test('a 304 that forbids to store answers once', () => {
   for (const line of ['Cache-Control: no-store', 'Cache-Control: private', 'Vary: *']) {
     const decision = validate(stored('Cache-Control: max-age=1', 'ETag: "a"'), 304, [line], sharedRules);

@@ -107,6 +107,8 @@ const rulesets: fc.Arbitrary<Rules> = fc.record({
   heuristicFraction: fc.constantFrom(0, 0.1, 1),
   maxHeuristicMs: fc.constantFrom(0, 1000, 1e15),
   ttlMs: fc.constantFrom(undefined, 0, 500, 1e15),
+  expiresAtMs: fc.constantFrom(undefined, 0, 1e12, 1e15),
+  ttlJitter: fc.constantFrom(0, 0.5, 1),
   maxTtlMs: fc.constantFrom(undefined, 0, 500, 1e15),
   cacheControlTargets: fc.constantFrom([], ['cdn-cache-control']),
   staleWhileRevalidateSeconds: fc.constantFrom(0, 60),

@@ -13,6 +13,8 @@ export const privateRules: Rules = {
   heuristicFraction: 0.1,
   maxHeuristicMs: 7 * 24 * 3600 * 1000,
   ttlMs: undefined,
+  expiresAtMs: undefined,
+  ttlJitter: 0,
   maxTtlMs: undefined,
   cacheControlTargets: [],
   staleWhileRevalidateSeconds: 0,

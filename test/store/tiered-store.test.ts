@@ -1,5 +1,5 @@
 import { suite } from 'uvu';
-import type { Admission } from '../../src/store/admission.js';
+import type { Admission } from '../../src/store/contract.js';
 import { createMemoryStore } from '../../src/store/memory-store.js';
 import { createTieredStore } from '../../src/store/tiered-store.js';
 import { type ContractLimits, storeContract } from '../contract/store-contract.js';
