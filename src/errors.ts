@@ -8,7 +8,7 @@
  * - `ERR_CACHE_ACCESS`: the directory cannot be created, read or written.
  * - `ERR_CACHE_FULL`: no space is left on the device, or the quota is used up.
  * - `ERR_CACHE_FORMAT`: the directory holds something that is not ours, or is of another format version.
- * - `ERR_CACHE_LOCKED`: another process owns the directory.
+ * - `ERR_CACHE_LOCKED`: somebody else has the directory, and one of the two wants it alone.
  * - `ERR_CACHE_CORRUPT`: stored bytes do not match their checksum.
  * - `ERR_CACHE_ABORTED`: the response was abandoned while it was being stored, so its body has no end.
  * - `ERR_CACHE_WORKER`: the worker thread died, or did not answer.

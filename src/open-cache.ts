@@ -19,9 +19,10 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
 
 /** The disk, and memory over it if there is to be any. */
 async function openStore(options: CompleteCacheOptions): Promise<ResponseStore> {
-  const { directory, maxBytes, maxEntries, minFreeBytes, maxEntryBytes, memoryBytes, nowMs } = options;
+  const { directory, lock, maxBytes, maxEntries, minFreeBytes, maxEntryBytes, memoryBytes, nowMs } = options;
   const onEvent = publishStoreEvent;
-  const disk = await openDiskStore({ directory, maxBytes, maxEntries, minFreeBytes, maxEntryBytes, nowMs, onEvent });
+  const limits = { maxBytes, maxEntries, minFreeBytes, maxEntryBytes };
+  const disk = await openDiskStore({ directory, lock, ...limits, nowMs, onEvent });
   if (memoryBytes === 0) return disk;
   // One response must not push out all others.
   const maxMemoryEntryBytes = Math.min(1024 ** 2, Math.floor(memoryBytes / 16));

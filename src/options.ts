@@ -158,6 +158,12 @@ export interface CacheOptions extends RequestOptions {
    */
   readonly memoryBytes?: number;
   /**
+   * Who else may have the directory open. `shared`: any number of processes read and write at once. `exclusive`: nobody; whoever comes second
+   * is refused (`ERR_CACHE_LOCKED`).
+   * @default 'shared'
+   */
+  readonly lock?: 'shared' | 'exclusive';
+  /**
    * Be a shared cache (RFC 9111 §1): never store `private` responses, nor answers to requests with `Authorization` that do not allow it.
    * `false` makes it a private cache, in which every set of credentials has a partition of its own.
    * @default true
@@ -221,7 +227,7 @@ export interface CacheOptions extends RequestOptions {
    */
   readonly beforeForward?: ((request: RequestHead) => Promise<void> | void) | undefined;
   /**
-   * A store of your own in place of the disk store; `directory` and the limits on what it keeps are then its business.
+   * A store of your own in place of the disk store; `directory`, `lock` and the limits on what it keeps are then its business.
    * @default undefined
    */
   readonly store?: ResponseStore | undefined;
@@ -270,6 +276,7 @@ export const cacheDefaults: Required<WithoutStore> = Object.freeze({
   maxEntries: Infinity,
   minFreeBytes: 0,
   memoryBytes: 0,
+  lock: 'shared',
   shared: true,
   credentialFields: Object.freeze(['authorization', 'cookie']),
   offline: false,
@@ -386,6 +393,7 @@ const cacheChecks: Readonly<Record<keyof CacheOptions, Check>> = {
   },
   minFreeBytes: bytes,
   memoryBytes: bytes,
+  lock: { allowed: "'shared' or 'exclusive'", test: (value) => value === 'shared' || value === 'exclusive' },
   shared: { allowed: 'true or false', test: isBoolean },
   credentialFields: strings,
   offline: { allowed: 'true or false', test: isBoolean },

@@ -1,8 +1,9 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import type { LogEnd } from '../src/disk/board.js';
 import { firstSequenceOf, HintBuilder, isHintIntact, RowCursor, rowCountOf } from '../src/disk/hint.js';
-import { DiskIndex } from '../src/disk/index-table.js';
-import { hintFileOf, parseSegmentFile } from '../src/disk/layout.js';
+import { DiskIndex, type SegmentName } from '../src/disk/index-table.js';
+import { hintFileOf, parseSegmentFile, segmentFileOf } from '../src/disk/layout.js';
 import {
   areBlocksIntact,
   blockCrcsOf,
@@ -13,6 +14,7 @@ import {
   readHeader,
 } from '../src/disk/record.js';
 import { lateSequences } from '../src/disk/sequences.js';
+import { failureOf } from '../src/protocol/failure.js';
 import type { SegmentInfo } from '../src/protocol/messages.js';
 
 export interface Replay {
@@ -23,35 +25,69 @@ export interface Replay {
   readonly hints: readonly { readonly path: string; readonly bytes: Uint8Array }[];
 }
 
-/** Builds the index from what is in a segments folder: hints where there are good ones, the segments themselves elsewhere. */
-export function replaySegments(folder: string): Replay {
-  const found: { segment: SegmentInfo; hint: Uint8Array; firstSequence: number }[] = [];
+interface FoundSegment {
+  readonly segment: SegmentInfo;
+  readonly hint: Uint8Array;
+  readonly firstSequence: number;
+  readonly limitBytes: number;
+}
+
+/**
+ * Builds the index from what is in a segments folder: hints where there are good ones, the segments themselves elsewhere. `ends`: of the
+ * logs that others are writing, which count up to there.
+ */
+export function replaySegments(folder: string, ends: ReadonlyMap<number, LogEnd> = new Map()): Replay {
+  const found: FoundSegment[] = [];
   const hints: { path: string; bytes: Uint8Array }[] = [];
   let rows = 0;
   for (const fileName of readdirSync(folder)) {
     const name = parseSegmentFile(fileName);
-    if (name === undefined) continue;
-    const fileBytes = statSync(join(folder, fileName)).size;
-    const path = join(folder, hintFileOf(name));
-    let hint = readHint(path, fileBytes);
-    if (hint === undefined) {
-      hint = scanSegment(join(folder, fileName), fileBytes).toBytes(fileBytes);
-      hints.push({ path, bytes: hint });
-    }
-    rows += rowCountOf(hint);
-    const segment = { ...name, bytes: fileBytes + hint.byteLength };
-    found.push({ segment, hint, firstSequence: firstSequenceOf(hint) });
+    const end = name && ends.get(name.writer);
+    if (name === undefined || (end !== undefined && name.number > end.segment)) continue;
+    const limitBytes = end?.segment === name.number ? end.usedBytes : Infinity;
+    const segment = readUnlessGone(() => readSegment(folder, name, limitBytes));
+    if (segment === undefined) continue;
+    if (segment.isHintMissing && end === undefined)
+      hints.push({ path: join(folder, hintFileOf(name)), bytes: segment.hint });
+    rows += rowCountOf(segment.hint);
+    found.push(segment);
   }
   found.sort((a, b) => a.firstSequence - b.firstSequence || a.segment.number - b.segment.number);
   const index = new DiskIndex(undefined, rows);
   for (const { segment } of found) index.ordinalOf(segment);
   applyInOrder(
     index,
-    found.map(({ segment, hint }) => ({ ordinal: index.ordinalOf(segment), rows: new RowCursor(hint) })),
+    found.map(({ segment, hint, limitBytes }) => ({
+      ordinal: index.ordinalOf(segment),
+      rows: new RowCursor(hint, limitBytes),
+    })),
   );
   index.sweep(0, index.slotEnd);
   index.takeFreedFiles();
   return { index, segments: found.map(({ segment }) => segment), hints };
+}
+
+function readSegment(
+  folder: string,
+  name: SegmentName,
+  limitBytes: number,
+): FoundSegment & { readonly isHintMissing: boolean } {
+  const path = join(folder, segmentFileOf(name));
+  const bytes = Math.min(limitBytes, statSync(path).size);
+  const whole = readHint(join(folder, hintFileOf(name)), statSync(path).size);
+  const hint = whole ?? scanSegment(path, bytes).toBytes(bytes);
+  const segment = { ...name, bytes: bytes + hint.byteLength };
+  return { segment, hint, firstSequence: firstSequenceOf(hint), limitBytes, isHintMissing: whole === undefined };
+}
+
+/** Another process may have dropped it meanwhile. */
+function readUnlessGone<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (failureOf(error).code === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
 interface Source {

@@ -1,30 +1,23 @@
-import {
-  closeSync,
-  constants,
-  existsSync,
-  fdatasyncSync,
-  fsyncSync,
-  ftruncateSync,
-  openSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, constants, fdatasyncSync, fsyncSync, ftruncateSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import type { LogEnd } from '../src/disk/board.js';
 import { HintBuilder } from '../src/disk/hint.js';
 import { formatFolder, hintFileOf, segmentFileOf, segmentsFolder } from '../src/disk/layout.js';
 import { headerWith, readHeader, recordHeaderBytes, recordTypes, sealRecord, writeHeader } from '../src/disk/record.js';
 import { failureOf } from '../src/protocol/failure.js';
 import type { LogAnswer, LogSlab, MoveAnswer, MoveTask, WriterSession } from '../src/protocol/messages.js';
+import { endLog } from './adopt.js';
 import { syncFolder, writeFileDurably } from './files.js';
 import { gatherMoved } from './gather-moved.js';
 import { packHeads } from './pack-heads.js';
-import { scanSegment } from './replay.js';
 
 interface OpenSegment {
   readonly number: number;
   readonly fd: number;
   readonly hint: HintBuilder;
   usedBytes: number;
+  /** How much of it was acknowledged. */
+  syncedBytes: number;
 }
 
 /** Appends slabs of records to segments, one `fdatasync` for as many slabs as are given together. */
@@ -32,15 +25,20 @@ export class SegmentLog {
   readonly #folder: string;
   readonly #writer: number;
   readonly #segmentBytes: number;
+  /** Tells others how far this log is. */
+  readonly #publish: (end: LogEnd) => void;
   #next: number;
   #open: OpenSegment | undefined;
 
-  constructor(session: WriterSession) {
+  constructor(session: WriterSession, publish: (end: LogEnd) => void) {
+    this.#publish = publish;
     this.#folder = join(session.directory, formatFolder, segmentsFolder);
     this.#writer = session.writer;
     this.#segmentBytes = session.segmentBytes;
     this.#next = session.last.number + 1;
-    if (session.last.number > 0) this.#takeOver(session.last);
+    // What a worker that was lost had begun and was not acknowledged is forgotten.
+    const { number, usedBytes } = session.last;
+    if (number > 0) endLog(this.#folder, { writer: this.#writer, segment: number, usedBytes });
   }
 
   /** Everything that is answered as written or moved is durable. */
@@ -62,7 +60,11 @@ export class SegmentLog {
       return { logs: answers, moved };
     const segment = this.#open;
     try {
-      if (segment !== undefined) fdatasyncSync(segment.fd);
+      if (segment !== undefined) {
+        fdatasyncSync(segment.fd);
+        segment.syncedBytes = segment.usedBytes;
+        this.#publish({ writer: this.#writer, segment: segment.number, usedBytes: segment.usedBytes });
+      }
       return { logs: answers, moved };
     } catch (error) {
       // After a failed sync nobody knows what is on the disk: what is in this segment stays, nothing more is added to it.
@@ -83,23 +85,14 @@ export class SegmentLog {
     this.#open = undefined;
     try {
       fdatasyncSync(segment.fd);
-      const hint = join(this.#folder, hintFileOf({ writer: this.#writer, number: segment.number }));
-      writeFileDurably(hint, segment.hint.toBytes(segment.usedBytes));
+      this.#writeHint(segment, segment.usedBytes);
     } finally {
       closeSync(segment.fd);
     }
   }
 
-  /** Ends what a worker that was lost had begun: what was not acknowledged is forgotten. */
-  #takeOver({ number, usedBytes }: WriterSession['last']): void {
-    for (let later = number + 1; ; later += 1) {
-      const path = join(this.#folder, segmentFileOf({ writer: this.#writer, number: later }));
-      if (!existsSync(path)) break;
-      rmSync(path);
-    }
-    const name = { writer: this.#writer, number };
-    const hint = scanSegment(join(this.#folder, segmentFileOf(name)), usedBytes);
-    writeFileDurably(join(this.#folder, hintFileOf(name)), hint.toBytes(usedBytes));
+  #writeHint({ number, hint }: OpenSegment, usedBytes: number): void {
+    writeFileDurably(join(this.#folder, hintFileOf({ writer: this.#writer, number })), hint.toBytes(usedBytes));
   }
 
   #write(slab: LogSlab): LogAnswer {
@@ -157,7 +150,7 @@ export class SegmentLog {
     this.#next += 1;
     const path = join(this.#folder, segmentFileOf({ writer: this.#writer, number }));
     const fd = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
-    const segment: OpenSegment = { number, fd, hint: new HintBuilder(), usedBytes: recordHeaderBytes };
+    const segment: OpenSegment = { number, fd, hint: new HintBuilder(), usedBytes: recordHeaderBytes, syncedBytes: 0 };
     try {
       const begin = new Uint8Array(recordHeaderBytes);
       const view = new DataView(begin.buffer);
@@ -197,7 +190,13 @@ export class SegmentLog {
     try {
       fsyncSync(segment.fd);
     } catch {
-      // It is given up because it failed already; opening reads it up to its last good record.
+      // It is given up because it failed already.
+    }
+    try {
+      // What was not acknowledged does not count, here and for others.
+      this.#writeHint(segment, segment.syncedBytes);
+    } catch {
+      // Opening reads it up to its last good record.
     } finally {
       closeSync(segment.fd);
     }

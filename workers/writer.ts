@@ -18,8 +18,8 @@ import { moving } from '../src/protocol/pool.js';
 import { BodyFiles } from './body-files.js';
 import { checkRecords, findOrphans } from './check-records.js';
 import { freeBytesOf, syncFolder } from './files.js';
+import { Membership } from './membership.js';
 import { openDirectory } from './open-directory.js';
-import { keepClaim, releaseDirectory } from './owner.js';
 import { SegmentLog } from './segment-log.js';
 
 interface Writer {
@@ -29,6 +29,7 @@ interface Writer {
 }
 
 let writer: Writer | undefined;
+let membership: Membership | undefined;
 
 /** The one thread that writes to a directory. Does nothing that outlives the task it was asked in. */
 export default function handle(task: WriterTask): OpenAnswer | BatchAnswer | CheckAnswer | OrphanAnswer | CloseAnswer {
@@ -36,7 +37,7 @@ export default function handle(task: WriterTask): OpenAnswer | BatchAnswer | Che
     case 'open': {
       const answer = openDirectory(task);
       if (answer.outcome === 'failed') return answer;
-      keepClaim(join(task.directory, formatFolder));
+      membership = new Membership(join(task.directory, formatFolder), { ...answer, lock: task.lock });
       const { table, hash, sequence, columns } = answer.index;
       return moving(answer, [table.buffer, hash.buffer, sequence.buffer, columns.buffer]);
     }
@@ -57,8 +58,8 @@ export default function handle(task: WriterTask): OpenAnswer | BatchAnswer | Che
 function close(session: WriterSession): CloseAnswer {
   const problems: WriterFailure[] = [];
   attemptTo(() => writerFor(session).log.seal(), problems);
+  attemptTo(() => membershipFor(session).end(), problems);
   writer = undefined;
-  attemptTo(() => releaseDirectory(join(session.directory, formatFolder)), problems);
   return { problems };
 }
 
@@ -103,8 +104,14 @@ function dropSegment(folder: string, name: SegmentName): void {
 
 function writerFor(session: WriterSession): Writer {
   if (writer?.id !== session.writer) {
-    keepClaim(join(session.directory, formatFolder));
-    writer = { id: session.writer, log: new SegmentLog(session), bodies: new BodyFiles(session) };
+    const log = new SegmentLog(session, (end) => membershipFor(session).publish(end));
+    writer = { id: session.writer, log, bodies: new BodyFiles(session) };
   }
   return writer;
+}
+
+/** A worker that was restarted begins anew. */
+function membershipFor(session: WriterSession): Membership {
+  membership ??= new Membership(join(session.directory, formatFolder), session);
+  return membership;
 }

@@ -24,13 +24,17 @@ export class HintBuilder {
     this.#usedBytes += recordHeaderBytes;
   }
 
-  /** The hint's bytes: magic, length of the part of the segment that counts, number of rows, checksum, rows. */
+  /** The hint's bytes, for what lies in the first `segmentBytes` of the segment: magic, length of the part of the segment that counts, number of rows, checksum, rows. */
   toBytes(segmentBytes: number): Uint8Array {
-    const hint = Buffer.alloc(frameBytes + this.#usedBytes);
+    let rowBytes = this.#usedBytes;
+    while (rowBytes > 0 && this.#rows.readUInt32LE(rowBytes - recordHeaderBytes + offsetAt) >= segmentBytes) {
+      rowBytes -= recordHeaderBytes;
+    }
+    const hint = Buffer.alloc(frameBytes + rowBytes);
     hint.writeUInt32LE(hintMagic, 0);
     hint.writeUInt32LE(segmentBytes, 4);
-    hint.writeUInt32LE(this.#usedBytes / recordHeaderBytes, 8);
-    hint.set(this.#rows.subarray(0, this.#usedBytes), frameBytes);
+    hint.writeUInt32LE(rowBytes / recordHeaderBytes, 8);
+    hint.set(this.#rows.subarray(0, rowBytes), frameBytes);
     hint.writeUInt32LE(crcOf(hint), 12);
     return hint;
   }
@@ -75,13 +79,20 @@ export function forEachRow(hint: Uint8Array, visit: (header: RecordHeader, offse
 export class RowCursor {
   readonly view: DataView;
   #at = frameBytes;
+  readonly #endAt: number;
 
-  constructor(hint: Uint8Array) {
+  /** Records from `limitBytes` of the segment on are left out. */
+  constructor(hint: Uint8Array, limitBytes = Infinity) {
     this.view = viewOf(hint);
+    let endAt = hint.byteLength;
+    while (endAt > frameBytes && this.view.getUint32(endAt - recordHeaderBytes + offsetAt, true) >= limitBytes) {
+      endAt -= recordHeaderBytes;
+    }
+    this.#endAt = endAt;
   }
 
   get isAtEnd(): boolean {
-    return this.#at >= this.view.byteLength;
+    return this.#at >= this.#endAt;
   }
 
   /** Where the row is in `view`. */
@@ -110,7 +121,7 @@ export class RowCursor {
 
   /** What comes after a row that cannot be one is not read. */
   end(): void {
-    this.#at = this.view.byteLength;
+    this.#at = this.#endAt;
   }
 }
 

@@ -18,6 +18,8 @@ export interface BodyFile {
 
 /** Where a stored response is in the log. */
 export interface LogPlace {
+  /** Where it is in the index, as long as `sequence` is there. */
+  readonly slot: number;
   /** The segment's number in the index. */
   readonly ordinal: number;
   readonly segment: SegmentName;
@@ -202,6 +204,7 @@ export class DiskIndex {
   placeOf(slot: number): LogPlace {
     const ordinal = this.#word(slot, segmentWord);
     return {
+      slot,
       ordinal,
       segment: this.#segments[ordinal] ?? noSegment,
       offset: this.#word(slot, offsetWord),

@@ -5,6 +5,7 @@ export const formatFolder = 'offloop-1';
 export const segmentsFolder = 'segments';
 export const bodiesFolder = 'bodies';
 export const temporaryFolder = 'tmp';
+export const boardFile = 'board';
 
 export function segmentFileOf(name: SegmentName): string {
   return `${hex(name.writer)}-${hex(name.number)}.seg`;

@@ -1,5 +1,9 @@
+import type { LogEnd } from '../disk/board.js';
 import type { HeadRow } from '../disk/head-codec.js';
 import type { BodyFile, IndexParts, SegmentName } from '../disk/index-table.js';
+
+/** `shared`: with other processes. `exclusive`: alone. */
+export type LockMode = 'shared' | 'exclusive';
 
 /** Which log a task writes to. Sent with every task, so that a worker that was restarted can go on in a new segment. */
 export interface WriterSession {
@@ -7,6 +11,7 @@ export interface WriterSession {
   readonly writer: number;
   /** Which numbers its records have: see `nextSequenceOf`. */
   readonly lane: number;
+  readonly lock: LockMode;
   /**
    * The last segment with a record that was acknowledged, and where the last one ends. What a lost worker left beyond it
    * was never acknowledged and must not come to light at the next opening.
@@ -18,6 +23,7 @@ export interface WriterSession {
 export interface OpenTask {
   readonly kind: 'open';
   readonly directory: string;
+  readonly lock: LockMode;
   readonly nowMs: number;
   readonly measureFree: boolean;
 }
@@ -118,6 +124,10 @@ export type OpenAnswer =
       readonly outcome: 'opened';
       readonly writer: number;
       readonly lane: number;
+      /** How much of the logs of others is in the index. */
+      readonly others: readonly LogEnd[];
+      /** How often somebody had opened the directory by then. */
+      readonly arrivals: number;
       readonly index: IndexParts;
       /** Oldest first. */
       readonly segments: readonly SegmentInfo[];

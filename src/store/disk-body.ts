@@ -15,6 +15,8 @@ export interface BlockBody {
   readonly bodyBytes: number;
   open(): Promise<OpenBlocks>;
   onCorrupt(detail: string): void;
+  /** What should hold it is not there. */
+  onMissing(): void;
 }
 
 export interface ByteRange {
@@ -86,12 +88,11 @@ export function createBlockStream(body: BlockBody, range: ByteRange = {}): Reada
   return stream;
 }
 
-/** A body file that is not there is damage like any other. */
 async function openOrReport(body: BlockBody): Promise<OpenBlocks> {
   try {
     return await body.open();
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') body.onCorrupt('its file is gone');
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') body.onMissing();
     throw error;
   }
 }

@@ -304,7 +304,7 @@ export class DiskEvictor {
   /** Gives up the oldest segment. What is being copied from it stays in the index until that is done. */
   #drop(segment: Segment): void {
     const { space } = this.#host;
-    space.dropOldest();
+    space.drop(segment);
     this.dropped += 1;
     this.#evictedBytes += segment.bytes;
     this.#host.dropSegment(segment);

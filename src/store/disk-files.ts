@@ -1,11 +1,14 @@
-import { close, constants, open, read } from 'node:fs';
+import { close, constants, open, read, readdir, readFile } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { SegmentName } from '../disk/index-table.js';
 import {
+  boardFile,
   bodiesFolder,
   bodyFileNameOf,
   formatFolder,
+  hintFileOf,
+  parseSegmentFile,
   segmentFileOf,
   segmentsFolder,
   temporaryFolder,
@@ -15,6 +18,8 @@ import { MergedReads } from './disk-reads.js';
 const openFile = promisify(open);
 const closeFile = promisify(close);
 const nothing = new Uint8Array(0);
+const readWhole = promisify(readFile);
+const list = promisify(readdir);
 
 /** An open file of the cache: reads at any place, until it is closed and the last read is done. */
 export interface ReadHandle {
@@ -64,6 +69,33 @@ export class DiskFiles {
   /** A segment for a reader that takes its time. */
   openSegment(name: SegmentName): Promise<ReadHandle> {
     return this.#open(join(this.#root, segmentsFolder, segmentFileOf(name)));
+  }
+
+  openBoard(): Promise<ReadHandle> {
+    return this.#open(join(this.#root, boardFile));
+  }
+
+  /** The hint of a segment that was sealed. */
+  readHint(name: SegmentName): Promise<Uint8Array> {
+    return readWhole(join(this.#root, segmentsFolder, hintFileOf(name)));
+  }
+
+  /** The numbers of a writer's segments, the oldest first. */
+  async segmentsOf(writer: number): Promise<readonly number[]> {
+    return (await this.segments()).get(writer) ?? [];
+  }
+
+  /** By writer. */
+  async segments(): Promise<ReadonlyMap<number, readonly number[]>> {
+    const byWriter = new Map<number, number[]>();
+    for (const file of (await list(join(this.#root, segmentsFolder))).sort()) {
+      const name = parseSegmentFile(file);
+      if (name === undefined) continue;
+      const numbers = byWriter.get(name.writer);
+      if (numbers === undefined) byWriter.set(name.writer, [name.number]);
+      else numbers.push(name.number);
+    }
+    return byWriter;
   }
 
   openBody(name: SegmentName): Promise<ReadHandle> {

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { CacheError, type CacheErrorCode } from '../errors.js';
-import type { OpenAnswer, WriterFailure } from '../protocol/messages.js';
+import type { LockMode, OpenAnswer, WriterFailure } from '../protocol/messages.js';
 import { createWriterPool } from '../protocol/pool.js';
 import type { StoreListener } from './contract.js';
 import { DiskStore } from './disk-store.js';
@@ -16,11 +16,15 @@ export interface DiskStoreOptions {
   readonly minFreeBytes?: number;
   /** A longer response is not stored, in bytes. @default maxBytes / 4 */
   readonly maxEntryBytes?: number;
+  /** `shared`: other processes may have the directory open as well. `exclusive`: none may. @default 'shared' */
+  readonly lock?: LockMode;
   readonly onEvent?: StoreListener;
   /** The compiled `workers/writer.js`, where a bundler has moved it. */
   readonly workerUrl?: URL;
   /** ms since the epoch. @default Date.now */
   readonly nowMs?: () => number;
+  /** ms since any moment, never going back. @default performance.now */
+  readonly monotonicMs?: () => number;
   /** Size of a file of the log, in bytes. @default maxBytes / 128, 256 KiB at least, 64 MiB at most */
   readonly segmentBytes?: number;
   /** How many segments' descriptors are kept open. @default 192 */
@@ -36,16 +40,16 @@ const MiB = 1024 * 1024;
 const defaultWorker = new URL('../../workers/writer.js', import.meta.url);
 
 /**
- * Opens a directory as a store, and makes it this process's until `close`. Rejects with a `CacheError`:
+ * Opens a directory as a store, to itself or with other processes, until `close`. Rejects with a `CacheError`:
  * `ERR_CACHE_ACCESS`, `ERR_CACHE_FULL`, `ERR_CACHE_FORMAT`, `ERR_CACHE_LOCKED` or `ERR_CACHE_WORKER`.
  */
 export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStore> {
   const directory = resolve(options.directory);
-  const { nowMs = Date.now, minFreeBytes = 0 } = options;
+  const { nowMs = Date.now, lock = 'shared', minFreeBytes = 0 } = options;
   const pool = createWriterPool(options.workerUrl ?? defaultWorker);
   let answer: OpenAnswer;
   try {
-    answer = await pool.open({ kind: 'open', directory, nowMs: nowMs(), measureFree: minFreeBytes > 0 });
+    answer = await pool.open({ kind: 'open', directory, lock, nowMs: nowMs(), measureFree: minFreeBytes > 0 });
   } catch (cause) {
     await pool.close(undefined).catch(() => {});
     throw new CacheError('ERR_CACHE_WORKER', 'the thread that writes the cache could not be started', { cause });
@@ -56,6 +60,7 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStor
   }
   const settings = {
     directory,
+    lock,
     maxBytes: options.maxBytes,
     maxEntries: options.maxEntries ?? Infinity,
     minFreeBytes,
@@ -65,6 +70,7 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStor
     stallMs: options.stallMs ?? 30_000,
     after: options.after ?? afterMs,
     nowMs,
+    monotonicMs: options.monotonicMs ?? (() => performance.now()),
     onEvent: options.onEvent ?? (() => {}),
   };
   return new DiskStore(settings, pool, answer);

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
-import type { DiskIndex, LogPlace } from '../disk/index-table.js';
+import type { DiskIndex, LogPlace, SegmentName } from '../disk/index-table.js';
 import { hashOfKey, type KeyHash } from '../disk/key-hash.js';
-import type { RecordHeader } from '../disk/record.js';
+import { bodyPlaces, type RecordHeader } from '../disk/record.js';
 import { CacheError } from '../errors.js';
 import type { StoredHead } from '../http/message.js';
 import { failureOf } from '../protocol/failure.js';
@@ -16,6 +16,8 @@ export interface DiskReaderOptions {
   readonly files: DiskFiles;
   /** A stored response turned out to be damaged. */
   readonly onDamage: (key: string, hash: KeyHash, sequence: number, detail: string) => void;
+  /** A file is not there: a segment, or the body's own. */
+  readonly onMissing: (key: string, place: LogPlace, file: SegmentName | 'body') => void;
   /** A file could not be read, which says nothing of what is in it. */
   readonly onFailure: (failure: WriterFailure) => void;
 }
@@ -42,7 +44,7 @@ export class DiskReader {
    * key: whatever is there.
    */
   async read(slot: number, key: string | undefined): Promise<FoundRecord | undefined> {
-    const { index, files, onDamage, onFailure } = this.#options;
+    const { index, files, onDamage, onMissing, onFailure } = this.#options;
     const place = index.placeOf(slot);
     const isMoved = (): boolean => !index.isHeadIn(slot, place.ordinal);
     let record: ReadRecord | string | undefined;
@@ -51,7 +53,7 @@ export class DiskReader {
     } catch (error) {
       if (index.sequenceOf(slot) === place.sequence && isMoved()) return this.read(slot, key);
       const failure = failureOf(error);
-      if (failure.code === 'ENOENT') record = 'its file is gone';
+      if (failure.code === 'ENOENT') onMissing(key ?? '', place, place.segment);
       // A segment that was dropped meanwhile, or files that were closed, are not worth a word.
       else if (index.sequenceOf(slot) === place.sequence) onFailure(failure);
     }
@@ -64,7 +66,7 @@ export class DiskReader {
   }
 
   responseOf({ place, record }: FoundRecord): StoredResponse {
-    const { onDamage } = this.#options;
+    const { onDamage, onMissing } = this.#options;
     const open = () => this.#openBody(place, record.header);
     const { header, key, head, inlineBody, crcs } = record;
     const { bodyBytes, blockShift } = header;
@@ -81,6 +83,7 @@ export class DiskReader {
           bodyBytes,
           open: async () => ({ ...(await open()), crcs, blockShift }),
           onCorrupt: (detail: string) => onDamage(key, header.hash, place.sequence, detail),
+          onMissing: () => onMissing(key, place, bodyFileNameIn(header, place)),
         };
         return createBlockStream(body, range);
       },
@@ -89,7 +92,8 @@ export class DiskReader {
 
   /** What was just stored: read again only if somebody wants its body. */
   responseAt(place: LogPlace, key: string, head: StoredHead, bodyBytes: number): StoredResponse {
-    const { onDamage } = this.#options;
+    const { onDamage, onMissing } = this.#options;
+    let missing: SegmentName | 'body' = place.segment;
     const onCorrupt = (detail: string): void => onDamage(key, hashOfKey(key), place.sequence, detail);
     const open = async () => {
       const record = await this.#readAgain(place, hashOfKey(key));
@@ -98,6 +102,7 @@ export class DiskReader {
         throw new CacheError('ERR_CACHE_CORRUPT', record);
       }
       const { header, crcs } = record;
+      missing = bodyFileNameIn(header, place);
       return { ...(await this.#openBody(place, header)), crcs, blockShift: header.blockShift };
     };
     return {
@@ -106,7 +111,10 @@ export class DiskReader {
       bodyBytes,
       tier: 'disk',
       inlineBody: undefined,
-      openBody: (range?: ByteRange): Readable => createBlockStream({ bodyBytes, open, onCorrupt }, range),
+      openBody: (range?: ByteRange): Readable => {
+        const body = { bodyBytes, open, onCorrupt, onMissing: () => onMissing(key, place, missing) };
+        return createBlockStream(body, range);
+      },
     };
   }
 
@@ -140,5 +148,17 @@ export class DiskReader {
     const slot = index.slotOf(hash, place.sequence);
     const now = slot < 0 ? undefined : index.placeOf(slot);
     return now?.ordinal === place.ordinal ? undefined : now;
+  }
+}
+
+/** What holds a body. */
+function bodyFileNameIn({ place, bodyWriter, bodyNumber }: RecordHeader, { segment }: LogPlace): SegmentName | 'body' {
+  switch (place) {
+    case bodyPlaces.inline:
+      return segment;
+    case bodyPlaces.log:
+      return { writer: bodyWriter, number: bodyNumber };
+    case bodyPlaces.file:
+      return 'body';
   }
 }

@@ -15,6 +15,13 @@ export interface Segment extends SegmentName {
   hintBytes: number;
 }
 
+export interface SpaceOthers {
+  /** Whether a segment may still be written, by this process or another. */
+  isOpen(name: SegmentName): boolean;
+  /** How far beyond its limits to go before doing what another process is to do first. */
+  slackBytes(): number;
+}
+
 export interface SpaceLimits {
   readonly maxBytes: number;
   /** Room to be had from here on below the budget, so that there is time to copy what is to be kept. */
@@ -37,12 +44,15 @@ export class DiskSpace {
   readonly #index: DiskIndex;
   /** Oldest first. */
   readonly #segments: Segment[] = [];
+  readonly #byOrdinal = new Map<number, Segment>();
+  readonly #others: SpaceOthers;
   readonly #evicted = new Set<number>();
   #usedBytes = 0;
   /** The part of it that is for records that are not written yet. */
   #pendingBytes = 0;
 
-  constructor(limits: SpaceLimits, index: DiskIndex, segments: readonly SegmentInfo[]) {
+  constructor(limits: SpaceLimits, index: DiskIndex, segments: readonly SegmentInfo[], others: SpaceOthers) {
+    this.#others = others;
     this.#limits = limits;
     this.#shrunkBytes = limits.maxBytes;
     this.#index = index;
@@ -62,7 +72,7 @@ export class DiskSpace {
 
   /** What may be taken now; negative when too much is in use. */
   get roomBytes(): number {
-    return Math.min(this.#shrunkBytes, this.#deviceBytes) - this.#usedBytes;
+    return Math.min(this.#shrunkBytes, this.#deviceBytes) + this.#others.slackBytes() - this.#usedBytes;
   }
 
   get isOver(): boolean {
@@ -78,14 +88,13 @@ export class DiskSpace {
     return this.#deviceBytes < this.#usedBytes && !this.hasSealed;
   }
 
-  /** The oldest segment, which may be the one that is being written. */
+  /** The oldest segment that is not written any more, or else the oldest one. */
   get oldest(): Segment | undefined {
-    return this.#segments[0];
+    return this.#segments.find((segment) => !this.#others.isOpen(segment)) ?? this.#segments[0];
   }
 
-  /** The newest segment may still be written. */
   get hasSealed(): boolean {
-    return this.#segments.length > 1;
+    return this.#segments.some((segment) => !this.#others.isOpen(segment));
   }
 
   segments(): readonly Segment[] {
@@ -120,22 +129,30 @@ export class DiskSpace {
 
   /** A record for which space was reserved is now in a segment. */
   settle(name: SegmentName, ordinal: number, recordBytes: number): void {
-    const last = this.#segments.at(-1);
-    const isNew = last?.ordinal !== ordinal;
-    if (isNew) {
+    const known = this.#byOrdinal.get(ordinal);
+    if (known === undefined) {
       const { maxBytes } = this.#limits;
       this.#shrunkBytes = Math.min(maxBytes, this.#shrunkBytes + Math.ceil(maxBytes / 64));
     }
-    const segment = isNew ? this.#add(name, 0) : last;
+    const segment = known ?? this.#add(name, 0);
     segment.bytes += recordCostOf(recordBytes);
     segment.hintBytes += recordHeaderBytes;
     this.#pendingBytes -= recordCostOf(recordBytes);
   }
 
-  /** Gives up the oldest segment. */
-  dropOldest(): void {
-    const segment = this.#segments.shift();
-    if (segment !== undefined) this.#usedBytes -= segment.bytes;
+  /** Gives up a segment. Twice is fine. */
+  drop(segment: Segment): void {
+    const at = this.#segments.indexOf(segment);
+    if (at < 0) return;
+    this.#segments.splice(at, 1);
+    this.#byOrdinal.delete(segment.ordinal);
+    this.#usedBytes -= segment.bytes;
+  }
+
+  /** Another process has dropped it. */
+  forget(ordinal: number): void {
+    const segment = this.#byOrdinal.get(ordinal);
+    if (segment !== undefined) this.drop(segment);
   }
 
   wasEvicted(sequence: number): boolean {
@@ -157,6 +174,7 @@ export class DiskSpace {
     const bytes = Math.max(fileBytes, recordCostOf(recordHeaderBytes)) + blockBytes;
     const segment = { ...name, ordinal: this.#index.ordinalOf(name), bytes, hintBytes: 0 };
     this.#segments.push(segment);
+    this.#byOrdinal.set(segment.ordinal, segment);
     this.#usedBytes += bytes;
     return segment;
   }

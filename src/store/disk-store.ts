@@ -1,4 +1,4 @@
-import { type Applied, DiskIndex, type SegmentName } from '../disk/index-table.js';
+import { type Applied, DiskIndex, type LogPlace, type SegmentName } from '../disk/index-table.js';
 import { hashOfKey, type KeyHash, namespaceHashOf } from '../disk/key-hash.js';
 import {
   bodyPlaces,
@@ -10,7 +10,7 @@ import {
 } from '../disk/record.js';
 import { CacheError } from '../errors.js';
 import type { StoredHead } from '../http/message.js';
-import type { OpenAnswer, WriterFailure } from '../protocol/messages.js';
+import type { LockMode, OpenAnswer, WriterFailure } from '../protocol/messages.js';
 import type { WriterPool } from '../protocol/pool.js';
 import { type RecordResult, WriteQueue } from '../protocol/write-queue.js';
 import type {
@@ -36,12 +36,14 @@ import { DiskFiles } from './disk-files.js';
 import { DiskInvalidation } from './disk-invalidation.js';
 import { DiskReader, type FoundRecord } from './disk-reader.js';
 import { RecordWriter } from './disk-record-writer.js';
+import { DiskSharing } from './disk-sharing.js';
 import { DiskSpace, fileCostOf } from './disk-space.js';
 import { DiskUpkeep } from './disk-upkeep.js';
 import { VersionTurns } from './version-turns.js';
 
 export interface DiskStoreSettings {
   readonly directory: string;
+  readonly lock: LockMode;
   readonly maxBytes: number;
   readonly maxEntries: number;
   readonly minFreeBytes: number;
@@ -51,6 +53,7 @@ export interface DiskStoreSettings {
   readonly stallMs: number;
   readonly after: (ms: number, callback: () => void) => () => void;
   readonly nowMs: () => number;
+  readonly monotonicMs: () => number;
   readonly onEvent: StoreListener;
 }
 
@@ -77,6 +80,10 @@ export class DiskStore implements ResponseStore, WriterHost {
   readonly #evictor: DiskEvictor;
   readonly #upkeep: DiskUpkeep;
   readonly #versions = new VersionTurns((key) => this.#invalidation.headsUnder(key));
+  /** Unless nobody else may come. */
+  readonly #sharing: DiskSharing | undefined;
+  /** Told when another process has changed something. */
+  onForeignChange: (() => void) | undefined;
   readonly #writers = new Set<DiskEntryWriter>();
   readonly #counters = {
     lookups: 0,
@@ -113,11 +120,15 @@ export class DiskStore implements ResponseStore, WriterHost {
       index: this.#index,
       files: this.#files,
       onDamage: (key, hash, sequence, detail) => this.#heal(key, hash, sequence, detail),
+      onMissing: (key, place, file) => this.#onMissing(key, place, file),
       onFailure: (failure) => this.#report(failure),
     });
     const { maxBytes, minFreeBytes, segmentBytes } = settings;
     const headroomBytes = Math.min(1.5 * segmentBytes, maxBytes / 8);
-    this.#space = new DiskSpace({ maxBytes, minFreeBytes, headroomBytes }, this.#index, opened.segments);
+    this.#space = new DiskSpace({ maxBytes, minFreeBytes, headroomBytes }, this.#index, opened.segments, {
+      isOpen: (name) => this.#mayBeWritten(name),
+      slackBytes: () => (this.#sharing?.isFirst === false ? settings.segmentBytes : 0),
+    });
     if (opened.freeBytes !== undefined) this.#space.noteFree(opened.freeBytes);
     this.queue = new WriteQueue({
       pool,
@@ -125,6 +136,7 @@ export class DiskStore implements ResponseStore, WriterHost {
         directory: settings.directory,
         writer: opened.writer,
         lane: opened.lane,
+        lock: settings.lock,
         last: { number: 0, usedBytes: 0 },
         segmentBytes,
       },
@@ -162,6 +174,8 @@ export class DiskStore implements ResponseStore, WriterHost {
       freshen: (found, head) => this.#freshen(found, head, undefined),
       onSwept: () => this.#onSwept(),
     });
+    this.#sharing = settings.lock === 'exclusive' ? undefined : this.#share(opened);
+    if (this.#sharing === undefined) this.#index.recent.turnOff();
     this.#evictor = this.#createEvictor(opened.writer);
     this.#upkeep = new DiskUpkeep({
       directory: settings.directory,
@@ -187,7 +201,27 @@ export class DiskStore implements ResponseStore, WriterHost {
     return this.#settings.maxEntryBytes;
   }
 
-  async lookup(key: string): Promise<readonly StoredResponse[]> {
+  lookup(key: string): Promise<readonly StoredResponse[]> {
+    const refreshing = this.#sharing?.refresh();
+    return refreshing === undefined ? this.#lookup(key) : refreshing.then(() => this.#lookup(key));
+  }
+
+  /** What other processes did is known well enough; otherwise wait. */
+  refresh(): Promise<void> | undefined {
+    return this.#sharing?.refresh();
+  }
+
+  /** What is stored under a key, told without I/O. */
+  peekRefs(key: string): readonly StoreRef[] {
+    const refs: StoreRef[] = [];
+    for (let slot = this.#index.find(hashOfKey(key)); slot >= 0; slot = this.#index.nextOf(slot)) {
+      const sequence = this.#index.sequenceOf(slot);
+      if (!this.#records.isLeaving(sequence)) refs.push({ key, sequence });
+    }
+    return refs;
+  }
+
+  async #lookup(key: string): Promise<readonly StoredResponse[]> {
     if (this.#isOff) return nothing;
     this.#counters.lookups += 1;
     const hash = hashOfKey(key);
@@ -231,6 +265,8 @@ export class DiskStore implements ResponseStore, WriterHost {
 
   async invalidate(selector: Selector, options: InvalidateOptions = {}): Promise<number> {
     if (this.#isOff) return 0;
+    // What others stored before this call is covered too.
+    await this.#sharing?.look();
     const covered = await this.#invalidation.invalidate(selector, options);
     this.#counters[options.softMs === undefined ? 'invalidated' : 'softInvalidated'] += covered;
     return covered;
@@ -238,11 +274,14 @@ export class DiskStore implements ResponseStore, WriterHost {
 
   async *entries(selector?: Selector): AsyncGenerator<StoredResponse> {
     if (this.#isOff) return;
+    await this.#sharing?.look();
     for await (const found of this.#invalidation.find(selector)) yield this.#reader.responseOf(found);
   }
 
   has(key: string): Presence {
-    return this.#isOff || this.#index.find(hashOfKey(key)) < 0 ? 'absent' : 'present';
+    if (this.#isOff) return 'absent';
+    if (this.#sharing?.refresh() !== undefined) return 'maybe';
+    return this.#index.find(hashOfKey(key)) < 0 ? 'absent' : 'present';
   }
 
   namespaces(namespace: string): { readonly count: number; readonly isUsed: boolean } {
@@ -259,11 +298,13 @@ export class DiskStore implements ResponseStore, WriterHost {
     };
   }
 
-  verify({ repair = false }: { readonly repair?: boolean } = {}): Promise<VerifyReport> {
+  async verify({ repair = false }: { readonly repair?: boolean } = {}): Promise<VerifyReport> {
+    await this.#sharing?.look();
     return this.#upkeep.verify(repair);
   }
 
-  maintain(): Promise<MaintainReport> {
+  async maintain(): Promise<MaintainReport> {
+    await this.#sharing?.look();
     return this.#upkeep.maintain();
   }
 
@@ -276,6 +317,7 @@ export class DiskStore implements ResponseStore, WriterHost {
   async clear(): Promise<void> {
     if (this.#isOff) return;
     for (const writer of this.#writers) writer.supersede('superseded');
+    await this.#sharing?.look();
     await this.#records.noteCleared();
     this.#evictor.makeRoom();
   }
@@ -400,6 +442,7 @@ export class DiskStore implements ResponseStore, WriterHost {
     for (const writer of this.#writers) writer.supersede('closed');
     await Promise.all([...this.#writers].map((writer) => writer.settled()));
     await this.queue.drained();
+    await this.#sharing?.close();
     this.#files.close();
     const canSeal = !this.#isDown && !this.queue.isStalled;
     try {
@@ -438,6 +481,41 @@ export class DiskStore implements ResponseStore, WriterHost {
     const applied = this.#index.apply(header, ordinal, offset);
     this.#freeFiles();
     return applied;
+  }
+
+  #share(opened: Extract<OpenAnswer, { outcome: 'opened' }>): DiskSharing {
+    return new DiskSharing(
+      {
+        index: this.#index,
+        files: this.#files,
+        space: this.#space,
+        records: this.#records,
+        writers: this.#writers,
+        nowMs: this.#settings.nowMs,
+        monotonicMs: this.#settings.monotonicMs,
+        onChange: () => {
+          this.#evictor.makeRoom();
+          this.onForeignChange?.();
+        },
+        onFlushed: () => this.#invalidation.sweepSoon(),
+        onEvicted: (entries) => {
+          this.#counters.evicted += entries;
+        },
+        onFailure: (failure) => this.#report(failure),
+      },
+      opened,
+    );
+  }
+
+  #mayBeWritten(name: SegmentName): boolean {
+    const { writer, last } = this.queue.session;
+    if (name.writer === writer) return name.number >= last.number;
+    return this.#sharing?.isOpenElsewhere(name) ?? false;
+  }
+
+  #onMissing(key: string, place: LogPlace, file: SegmentName | 'body'): void {
+    if (this.#isOff || this.#sharing?.explains(place, file)) return;
+    this.#heal(key, this.#index.hashOf(place.slot), place.sequence, 'its file is gone');
   }
 
   #createEvictor(writer: number): DiskEvictor {

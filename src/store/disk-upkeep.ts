@@ -32,10 +32,6 @@ const slotsPerTurn = 16_384;
 const removalsAtOnce = 512;
 const bodyFolders = 256;
 
-interface Place extends LogPlace {
-  readonly slot: number;
-}
-
 /** What is done for the store as a whole now and then, a little at a time, while it goes on. */
 export class DiskUpkeep {
   readonly #parts: UpkeepParts;
@@ -48,9 +44,9 @@ export class DiskUpkeep {
   async verify(isRepair: boolean): Promise<VerifyReport> {
     const report = { checked: 0, damaged: 0, repaired: 0, bytes: 0, orphans: 0, orphanBytes: 0 };
     const { index, isOff } = this.#parts;
-    let places: Place[] = [];
+    let places: LogPlace[] = [];
     for (let slot = 0; slot < index.slotEnd && !isOff(); slot += 1) {
-      if (index.sequenceOf(slot) !== 0) places.push({ slot, ...index.placeOf(slot) });
+      if (index.sequenceOf(slot) !== 0) places.push(index.placeOf(slot));
       if (places.length < placesPerTask) continue;
       await this.#verifyPlaces(places, isRepair, report);
       places = [];
@@ -98,7 +94,7 @@ export class DiskUpkeep {
     return removed;
   }
 
-  async #verifyPlaces(places: readonly Place[], isRepair: boolean, report: Mutable<VerifyReport>): Promise<void> {
+  async #verifyPlaces(places: readonly LogPlace[], isRepair: boolean, report: Mutable<VerifyReport>): Promise<void> {
     const { directory, pool, isOff } = this.#parts;
     let rest = places;
     let startByte = 0;
@@ -121,7 +117,7 @@ export class DiskUpkeep {
   }
 
   #noteDamage(
-    place: Place | undefined,
+    place: LogPlace | undefined,
     { key, detail }: CheckAnswer['damaged'][number],
     isRepair: boolean,
     report: Mutable<VerifyReport>,

@@ -29,9 +29,14 @@ export interface TieredStoreOptions {
   readonly memory: ResponseStore & { peek?(key: string): readonly StoredResponse[] };
   /**
    * The lasting tier. With a `peekRefs` (the current refs under a key, without I/O), a key need not be read from disk
-   * again after an invalidation that may have covered it.
+   * again after an invalidation that may have covered it. One that others write to as well has a `refresh`: `undefined` if what it knows of
+   * them is recent enough, else something to wait for; and calls `onForeignChange` when they have changed something.
    */
-  readonly disk: ResponseStore & { peekRefs?(key: string): readonly StoreRef[] };
+  readonly disk: ResponseStore & {
+    peekRefs?(key: string): readonly StoreRef[];
+    refresh?(): Promise<void> | undefined;
+    onForeignChange?: (() => void) | undefined;
+  };
   /** What goes to memory, unless `create` says so itself. @default 'auto' */
   readonly admission?: Admission;
   /** The longest body to copy to memory, in bytes: at most the memory tier's own limit. @default 1 MiB */
@@ -74,11 +79,14 @@ class TieredStore implements ResponseStore {
     this.#known = new KnownKeys(options.maxKnownKeys ?? 65_536, discard);
     this.#tiers = { memory, disk, known: this.#known, watches: this.#watches, onEvent, discard };
     this.#changes = new TieredChanges(this.#tiers);
+    if ('onForeignChange' in disk) disk.onForeignChange = () => this.#doubtEverything();
     this.#promotions = new Promotions(memory, this.#known, options.maxPromotionBytes ?? 8 * 1024 * 1024);
   }
 
   async lookup(key: string, options?: LookupOptions): Promise<readonly StoredResponse[]> {
     if (this.#isClosed) return [];
+    const refreshing = this.#disk.refresh?.();
+    if (refreshing !== undefined) await refreshing;
     // Read before `known` is: what is linked after this counts as not there.
     const copies = this.#memory.peek?.(key) ?? (await this.#memory.lookup(key));
     const known = this.#complete(key);
@@ -283,10 +291,12 @@ class TieredStore implements ResponseStore {
       if (isSoft) this.#known.doubt(selector.key);
       else this.#known.forget(selector.key);
       this.#watches.note(selector.key, 'all');
-    } else {
-      this.#known.doubtEverything();
-      this.#watches.noteEverything();
-    }
+    } else this.#doubtEverything();
+  }
+
+  #doubtEverything(): void {
+    this.#known.doubtEverything();
+    this.#watches.noteEverything();
   }
 
   #forgetEverything(): void {

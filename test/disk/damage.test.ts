@@ -31,7 +31,7 @@ async function withSegment(
 async function readBack(directory: string): Promise<readonly string[]> {
   const { index } = replaySegments(join(directory, 'offloop-1', 'segments'));
   const files = new DiskFiles(directory, 4);
-  const reader = new DiskReader({ index, files, onDamage: () => {}, onFailure: () => {} });
+  const reader = new DiskReader({ index, files, onDamage: () => {}, onMissing: () => {}, onFailure: () => {} });
   const found: string[] = [];
   try {
     for (let slot = 0; slot < index.slotEnd; slot += 1) {

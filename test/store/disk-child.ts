@@ -83,6 +83,7 @@ try {
   const store = await openDiskStore({
     directory,
     maxBytes: command === 'churn' ? churnBytes : 512 * 1024 * 1024,
+    lock: command === 'hold-alone' ? 'exclusive' : 'shared',
     onEvent: (event) => {
       if (event.type === 'error') say('event', isCacheError(event.error) ? event.error.code : event.error.name);
     },
@@ -97,7 +98,7 @@ try {
     writer.write(bodyOfNumber(5));
     void writer.commit().then(({ outcome }) => say(outcome));
   }
-  if (command === 'hold') {
+  if (command.startsWith('hold')) {
     for await (const _ of createInterface({ input: process.stdin })) break;
     await store.close();
   }

@@ -117,11 +117,11 @@ test('brings nothing back that was removed, and no wrong byte, when it is killed
 
 test('lets exactly one of several starters take over from a dead owner', () =>
   inTemporaryDirectory(async (directory) => {
-    const dead = start('hold', directory);
+    const dead = start('hold-alone', directory);
     assert.is(await firstLine(dead), 'open');
     dead.process.kill('SIGKILL');
     await dead.exited;
-    const children = Array.from({ length: 4 }, () => start('hold', directory));
+    const children = Array.from({ length: 4 }, () => start('hold-alone', directory));
     const answers = await Promise.all(children.map(firstLine));
     assert.is(answers.filter((line) => line === 'open').length, 1, answers.join('; '));
     const owner = children[answers.indexOf('open')];
@@ -130,7 +130,8 @@ test('lets exactly one of several starters take over from a dead owner', () =>
       assert.match(answer, 'ERR_CACHE_LOCKED');
       assert.match(answer, `process ${owner?.process.pid}`);
     }
-    for (const child of children) child.process.stdin?.end('\n');
+    // The others have ended already.
+    owner?.process.stdin?.end('\n');
     await Promise.all(children.map(({ exited }) => exited));
     await (await openIn(directory)).close();
   }));

@@ -218,37 +218,46 @@ async function sizeOf(directory: string): Promise<number> {
   return bytes;
 }
 
-test('a second owner is told who has the directory', () =>
-  inTemporaryDirectory(async (directory) => {
-    const first = await openIn(directory);
-    try {
-      await openIn(directory);
-      assert.unreachable();
-    } catch (error) {
-      assert.is((error as { code?: string }).code, 'ERR_CACHE_LOCKED');
-      assert.match(String(error), directory);
-    }
-    await first.close();
-    await (await openIn(directory)).close();
-  }));
+for (const [first, second] of [
+  ['exclusive', 'shared'],
+  ['exclusive', 'exclusive'],
+  ['shared', 'exclusive'],
+] as const) {
+  test(`where one has a directory ${first}, one that wants it ${second} is told who has it`, () =>
+    inTemporaryDirectory(async (directory) => {
+      const one = await openIn(directory, { lock: first });
+      try {
+        await openIn(directory, { lock: second });
+        assert.unreachable();
+      } catch (error) {
+        assert.is((error as { code?: string }).code, 'ERR_CACHE_LOCKED');
+        assert.match(String(error), directory);
+        assert.match(String(error), first === 'exclusive' ? 'exclusive use by this process' : 'in use by this process');
+      }
+      await one.close();
+      await (await openIn(directory, { lock: second })).close();
+    }));
+}
 
 test('takes over from an owner in another container once that gives no sign of life', () =>
   inTemporaryDirectory(async (directory) => {
     await (await openIn(directory)).close();
-    const root = join(directory, 'offloop-1');
-    const [last = ''] = (await readdir(root)).filter((name) => name.startsWith('owner-'));
-    const elsewhere = JSON.stringify({ pid: 1, host: 'elsewhere', boot: '', pidNamespace: '', sinceMs: 0 });
-    await writeFile(join(root, last), elsewhere);
+    const owner = join(directory, 'offloop-1', 'owner-00000001');
+    await writeFile(
+      owner,
+      JSON.stringify({ pid: 1, host: 'elsewhere', boot: '', pidNamespace: '', sinceMs: 0, lane: 0 }),
+    );
     try {
-      await openIn(directory);
+      await openIn(directory, { lock: 'exclusive' });
       assert.unreachable();
     } catch (error) {
       assert.is((error as { code?: string }).code, 'ERR_CACHE_LOCKED');
       assert.match(String(error), 'process 1 on elsewhere');
     }
-    const { mtimeMs } = await stat(join(root, last));
-    await utimes(join(root, last), new Date(mtimeMs - 70_000), new Date(mtimeMs - 70_000));
-    await (await openIn(directory)).close();
+    const { mtimeMs } = await stat(owner);
+    await utimes(owner, new Date(mtimeMs - 70_000), new Date(mtimeMs - 70_000));
+    await (await openIn(directory, { lock: 'exclusive' })).close();
+    assert.not((await readdir(join(directory, 'offloop-1'))).includes('owner-00000001'));
   }));
 
 test('a body can be read while it is written', () =>

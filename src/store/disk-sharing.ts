@@ -1,0 +1,159 @@
+import type { LogEnd } from '../disk/board.js';
+import type { DiskIndex, LogPlace, SegmentName } from '../disk/index-table.js';
+import { hashOfKey, type KeyHash, namespaceHashOf } from '../disk/key-hash.js';
+import { bodyPlaces, type RecordHeader, recordCostOf, recordTypes } from '../disk/record.js';
+import { lateSequences, sequencesPerMs } from '../disk/sequences.js';
+import { failureOf } from '../protocol/failure.js';
+import type { SegmentInfo, WriterFailure } from '../protocol/messages.js';
+import type { DiskEntryWriter } from './disk-entry-writer.js';
+import type { DiskFiles } from './disk-files.js';
+import { DiskFollower, type ForeignRecord } from './disk-follower.js';
+import type { RecordWriter } from './disk-record-writer.js';
+import { type DiskSpace, fileCostOf } from './disk-space.js';
+import { namespaceOf } from './select.js';
+
+export interface SharingParts {
+  readonly index: DiskIndex;
+  readonly files: DiskFiles;
+  readonly space: DiskSpace;
+  readonly records: RecordWriter;
+  readonly writers: ReadonlySet<DiskEntryWriter>;
+  readonly nowMs: () => number;
+  readonly monotonicMs: () => number;
+  /** Others have stored, changed or removed something. */
+  onChange(): void;
+  /** One of them has flushed a namespace. */
+  onFlushed(): void;
+  /** So many responses are gone because another process made room. */
+  onEvicted(entries: number): void;
+  onFailure(failure: WriterFailure): void;
+}
+
+/** What was known of the others when the directory was opened. */
+export interface KnownOthers {
+  readonly writer: number;
+  readonly lane: number;
+  readonly others: readonly LogEnd[];
+  readonly arrivals: number;
+  readonly segments: readonly SegmentInfo[];
+}
+
+/** A directory that other processes write to as well: their records come into the index, and their files are theirs to remove. */
+export class DiskSharing {
+  readonly #parts: SharingParts;
+  readonly #follower: DiskFollower;
+
+  constructor(parts: SharingParts, known: KnownOthers) {
+    this.#parts = parts;
+    const { index, files, nowMs, monotonicMs } = parts;
+    this.#follower = new DiskFollower(
+      {
+        files,
+        writer: known.writer,
+        lane: known.lane,
+        nowMs,
+        monotonicMs,
+        ordinalOf: (segment) => index.ordinalOf(segment),
+        apply: (records) => this.#apply(records),
+        onLooked: (startMs, isAlone) => {
+          // A record that is not known yet is numbered later than the look began, or a little earlier if somebody was there to number it.
+          index.recent.forgetBefore(startMs * sequencesPerMs - (isAlone ? 0 : lateSequences));
+        },
+        onFailure: (error) => parts.onFailure(failureOf(error)),
+      },
+      { ...known, writers: known.segments.map(({ writer }) => writer) },
+    );
+  }
+
+  /** `undefined`: what is known of the others is recent enough. Otherwise wait. */
+  refresh(): Promise<void> | undefined {
+    return this.#follower.refresh();
+  }
+
+  /** Resolves when everything that others had written before the call is known. */
+  look(): Promise<void> {
+    return this.#follower.look();
+  }
+
+  close(): Promise<void> {
+    return this.#follower.close();
+  }
+
+  /** Whether this process is the one that makes room when that is needed, as long as it is about. */
+  get isFirst(): boolean {
+    return this.#follower.isFirst;
+  }
+
+  isOpenElsewhere(name: SegmentName): boolean {
+    return this.#follower.isOpenElsewhere(name);
+  }
+
+  /** Whether a file is missing because another process has made room: what was in it is gone then, and nothing is damaged. */
+  explains({ slot, sequence, ordinal, segment }: LogPlace, file: SegmentName | 'body'): boolean {
+    if (!this.#follower.hadOthers) return false;
+    const { index, records } = this.#parts;
+    if (file !== 'body') {
+      const isOfHead = file.writer === segment.writer && file.number === segment.number;
+      this.#forgetSegment(isOfHead ? ordinal : index.ordinalOf(file));
+    } else if (index.sequenceOf(slot) === sequence && !records.isLeaving(sequence)) {
+      this.#parts.onEvicted(1);
+      void records.note({ type: recordTypes.removed, hash: index.hashOf(slot), replaces: sequence });
+    }
+    return true;
+  }
+
+  #forgetSegment(ordinal: number): void {
+    const { index, space, files } = this.#parts;
+    this.#parts.onEvicted(index.dropSegment(ordinal).length);
+    space.forget(ordinal);
+    files.forgetSegment(ordinal);
+    this.#releaseFreed();
+  }
+
+  #apply(records: readonly ForeignRecord[]): void {
+    const { index, space } = this.#parts;
+    for (const { header, segment, offset } of records) {
+      const ordinal = index.ordinalOf(segment);
+      space.reserveRecords(recordCostOf(header.recordBytes));
+      space.settle(segment, ordinal, header.recordBytes);
+      if (header.type === recordTypes.stored && header.place === bodyPlaces.file) {
+        space.reserve(fileCostOf(header.bodyBytes));
+      }
+      this.#parts.records.observe(header.sequence);
+      this.#supersedeBy(header);
+      index.apply(header, ordinal, offset);
+      if (header.type === recordTypes.namespaceFlushed) this.#parts.onFlushed();
+    }
+    this.#releaseFreed();
+    this.#parts.onChange();
+  }
+
+  #releaseFreed(): void {
+    const { index, space } = this.#parts;
+    for (const file of index.takeFreedFiles()) space.release(fileCostOf(file.bytes));
+  }
+
+  /** What is on its way in when another process invalidates it may be from before. */
+  #supersedeBy(header: RecordHeader): void {
+    const isCovered = coverageOf(header);
+    if (isCovered === undefined) return;
+    for (const writer of this.#parts.writers) if (isCovered(writer.key)) writer.supersede('superseded');
+  }
+}
+
+function coverageOf({ type, hash, namespaceHash }: RecordHeader): ((key: string) => boolean) | undefined {
+  switch (type) {
+    case recordTypes.cleared:
+      return () => true;
+    case recordTypes.keyInvalidated:
+      return (key) => isSameHash(hashOfKey(key), hash);
+    case recordTypes.namespaceFlushed:
+      return (key) => namespaceHashOf(namespaceOf(key)) === namespaceHash;
+    default:
+      return undefined;
+  }
+}
+
+function isSameHash(one: KeyHash, other: KeyHash): boolean {
+  return one.a === other.a && one.b === other.b && one.c === other.c && one.d === other.d;
+}
