@@ -11,6 +11,7 @@
  * - `ERR_CACHE_LOCKED`: somebody else has the directory, and one of the two wants it alone.
  * - `ERR_CACHE_CORRUPT`: stored bytes do not match their checksum.
  * - `ERR_CACHE_ABORTED`: the response was abandoned while it was being stored, so its body has no end.
+ * - `ERR_CACHE_TIMEOUT`: a store of the user's own did not answer in time.
  * - `ERR_CACHE_WORKER`: the worker thread died, or did not answer.
  */
 export type CacheErrorCode =
@@ -23,6 +24,7 @@ export type CacheErrorCode =
   | 'ERR_CACHE_LOCKED'
   | 'ERR_CACHE_CORRUPT'
   | 'ERR_CACHE_ABORTED'
+  | 'ERR_CACHE_TIMEOUT'
   | 'ERR_CACHE_WORKER';
 
 /** The one error class of this package. Tell its kinds apart by `code`, never by the message. */

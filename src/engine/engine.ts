@@ -47,7 +47,7 @@ export class Engine implements EngineParts {
 
   constructor(store: ResponseStore, options: CompleteCacheOptions) {
     this.#store = store;
-    this.store = new GuardedStore(store);
+    this.store = new GuardedStore(store, options.store !== undefined);
     this.options = options;
     this.statusName = options.cacheStatus;
     this.nowMs = options.nowMs;

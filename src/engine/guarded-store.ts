@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { publish } from '../diagnostics.js';
+import { CacheError } from '../errors.js';
 import type { StoredHead } from '../http/message.js';
 import type {
   CommitResult,
@@ -13,22 +14,47 @@ import type {
   StoreRef,
   UpdateOptions,
 } from '../store/contract.js';
+import { TimeLimit } from './time-limit.js';
+
+/** How long a store of the user's may take for what a request waits for, and for making a response durable, in ms. */
+const limitMs = 5_000;
+const commitLimitMs = 60_000;
+
+/** For a store that may never answer. */
+class Limits {
+  readonly #short = new TimeLimit(limitMs);
+  readonly #long = new TimeLimit(commitLimitMs);
+
+  settle<T>(work: Promise<T>, during: string): Promise<T> {
+    const limit = during === 'commit' ? this.#long : this.#short;
+    return limit.settle(
+      work,
+      () =>
+        new CacheError('ERR_CACHE_TIMEOUT', `The store did not answer \`${during}\`. The request goes on without it.`),
+    );
+  }
+}
+
+/** Nobody has to wait for our own: they bound what they wait for themselves. */
+const unlimited: Pick<Limits, 'settle'> = { settle: (work) => work };
 
 /**
- * The store as exchanges see it: whatever it throws or rejects with is nothing found, nothing kept or nothing changed, and an event.
- * Stores promise most of that themselves; a request must not depend on it.
+ * The store as exchanges see it: whatever it throws or rejects with is nothing found, nothing kept or nothing changed, and an event; so is
+ * an answer of the user's own store that does not come. Stores promise most of that themselves; a request must not depend on it.
  */
 export class GuardedStore {
   readonly #store: ResponseStore;
+  readonly #limits: Pick<Limits, 'settle'>;
 
-  constructor(store: ResponseStore) {
+  constructor(store: ResponseStore, isUsers: boolean) {
     this.#store = store;
+    this.#limits = isUsers ? new Limits() : unlimited;
   }
 
   /** `undefined`: the store failed. */
   async lookup(key: string, options?: LookupOptions): Promise<readonly StoredResponse[] | undefined> {
     try {
-      return await this.#store.lookup(key, options);
+      return await this.#limits.settle(this.#store.lookup(key, options), 'lookup');
     } catch (error) {
       publish('error', { error, during: 'lookup' });
       return undefined;
@@ -48,7 +74,7 @@ export class GuardedStore {
   /** `undefined`: the store failed. */
   create(key: string, head: StoredHead, options: CreateOptions): EntryWriter | undefined {
     try {
-      return new GuardedWriter(this.#store.create(key, head, options));
+      return new GuardedWriter(this.#store.create(key, head, options), this.#limits);
     } catch (error) {
       publish('error', { error, during: 'create' });
       return undefined;
@@ -57,7 +83,7 @@ export class GuardedStore {
 
   async updateHead(ref: StoreRef, head: StoredHead, options: UpdateOptions): Promise<StoredResponse | undefined> {
     try {
-      return await this.#store.updateHead(ref, head, options);
+      return await this.#limits.settle(this.#store.updateHead(ref, head, options), 'updateHead');
     } catch (error) {
       publish('error', { error, during: 'updateHead' });
       return undefined;
@@ -66,7 +92,7 @@ export class GuardedStore {
 
   async remove(ref: StoreRef): Promise<void> {
     try {
-      await this.#store.remove(ref);
+      await this.#limits.settle(this.#store.remove(ref), 'remove');
     } catch (error) {
       publish('error', { error, during: 'remove' });
     }
@@ -74,7 +100,7 @@ export class GuardedStore {
 
   async invalidate(selector: Selector): Promise<void> {
     try {
-      const entries = await this.#store.invalidate(selector);
+      const entries = await this.#limits.settle(this.#store.invalidate(selector), 'invalidate');
       if (entries > 0) publish('invalidate', { entries });
     } catch (error) {
       publish('error', { error, during: 'invalidate' });
@@ -98,10 +124,12 @@ export function openGuarded(open: () => Readable): Readable {
 
 class GuardedWriter implements EntryWriter {
   readonly #writer: EntryWriter;
+  readonly #limits: Pick<Limits, 'settle'>;
   #isBroken = false;
 
-  constructor(writer: EntryWriter) {
+  constructor(writer: EntryWriter, limits: Pick<Limits, 'settle'>) {
     this.#writer = writer;
+    this.#limits = limits;
   }
 
   get declined(): DeclineReason | undefined {
@@ -126,7 +154,7 @@ class GuardedWriter implements EntryWriter {
 
   async ready(): Promise<void> {
     try {
-      await this.#writer.ready();
+      await this.#limits.settle(this.#writer.ready(), 'ready');
     } catch (error) {
       this.#break(error, 'ready');
     }
@@ -135,7 +163,7 @@ class GuardedWriter implements EntryWriter {
   async commit(options?: { readonly trailers?: readonly string[] }): Promise<CommitResult> {
     if (this.#isBroken) return { outcome: 'declined', reason: 'unavailable' };
     try {
-      return await this.#writer.commit(options);
+      return await this.#limits.settle(this.#writer.commit(options), 'commit');
     } catch (error) {
       publish('error', { error, during: 'commit' });
       return { outcome: 'declined', reason: 'unavailable' };
@@ -144,7 +172,7 @@ class GuardedWriter implements EntryWriter {
 
   async abort(): Promise<void> {
     try {
-      await this.#writer.abort();
+      await this.#limits.settle(this.#writer.abort(), 'abort');
     } catch (error) {
       publish('error', { error, during: 'abort' });
     }

@@ -1,3 +1,4 @@
+import { mock } from 'node:test';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { CacheEvents } from '../../src/index.js';
@@ -117,6 +118,47 @@ for (const [name, makeClient] of Object.entries(makers)) {
       });
     }
   }
+}
+
+/** What the store answers with a promise. */
+const promised: readonly Fault[] = ['lookup', 'ready', 'commit', 'abort', 'updateHead', 'remove', 'invalidate'];
+
+for (const [name, makeClient] of Object.entries(makers)) {
+  for (const { fault, handler, before, during } of trials.filter((trial) => promised.includes(trial.fault))) {
+    test(`${name}: ${fault} that never answers holds no request for long, and is published`, async () => {
+      const store = new FaultyStore(createMemoryStore({ maxBytes: 1e6 }));
+      await onBench(makeClient, handler?.() ?? counting(), { store }, async (bench) => {
+        // Time passes when somebody waits for the store in vain.
+        mock.timers.enable({ apis: ['setTimeout'] });
+        const passing: Promise<void>[] = [];
+        store.onHang = () => void passing.push(minutePasses().then(minutePasses));
+        try {
+          await before?.(bench);
+          store.faults.add(fault);
+          const errors = await eventsDuring('error', async () => {
+            await during(bench);
+            await bench.cache.flush();
+            await Promise.all(passing);
+            await new Promise(setImmediate);
+          });
+          assert.ok(errors.length > 0, 'an event');
+          for (const event of errors) {
+            assert.is(event.during, fault);
+            assert.is((event.error as { code?: unknown }).code, 'ERR_CACHE_TIMEOUT');
+          }
+        } finally {
+          store.faults.clear();
+          await Promise.all(passing);
+          mock.timers.reset();
+        }
+      });
+    });
+  }
+}
+
+async function minutePasses(): Promise<void> {
+  await new Promise(setImmediate);
+  mock.timers.tick(60_000);
 }
 
 const faultOf = ({ error }: CacheEvents['error']): string =>

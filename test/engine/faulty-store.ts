@@ -33,6 +33,8 @@ export class FaultyStore implements ResponseStore {
   readonly faults = new Set<Fault>();
   /** Throw at once in place of rejecting. */
   throws = false;
+  /** Never settle in place of rejecting. Told when somebody begins to wait. */
+  onHang: (() => void) | undefined;
   readonly #inner: ResponseStore;
 
   constructor(inner: ResponseStore) {
@@ -45,6 +47,10 @@ export class FaultyStore implements ResponseStore {
 
   #failOrReject<T>(fault: Fault, work: () => Promise<T>): Promise<T> {
     if (!this.faults.has(fault)) return work();
+    if (this.onHang !== undefined) {
+      this.onHang();
+      return new Promise(() => undefined);
+    }
     if (this.throws) throw new StoreFault(fault);
     return Promise.reject(new StoreFault(fault));
   }
