@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { cacheAxios } from '../../interceptors/axios.js';
 import { bytesOf } from '../contract/contract-kit.js';
 import { type Answer, makers } from './clients.js';
-import { entriesOf, onBench, withEachClient } from './fixture.js';
+import { entriesOf, nextEvent, onBench, withEachClient } from './fixture.js';
 import { counting, type Handler, reply } from './origin.js';
 
 const test = suite('collapsed requests');
@@ -87,8 +87,12 @@ for (const tier of ['memory', 'disk'] as const) {
       const first = client.ask(at('/'));
       await origin.arrived(1);
       await turns();
-      const later = [client.ask(at('/')), client.ask(at('/'))];
-      await turns();
+      const firstJoined = nextEvent('collapse');
+      const later = [client.ask(at('/'))];
+      await firstJoined;
+      const secondJoined = nextEvent('collapse');
+      later.push(client.ask(at('/')));
+      await secondJoined;
       openGate();
       for (const answer of await Promise.all([first, ...later])) assert.ok(answer.body.equals(bytesOf(2_000_000, 1)));
       for (const { info, headers } of await Promise.all(later)) {
