@@ -11,6 +11,7 @@ export { openCache } from './open-cache.js';
 export type { CacheOptions, OptionRule, RequestOptions } from './options.js';
 export type { CacheSelector, CacheTarget, SelectableResponse } from './selectors.js';
 export type { CacheMode, ForwardReason } from './semantics/decisions.js';
+export type { CompressionOptions } from './store/compression.js';
 export type {
   Admission,
   Candidate,

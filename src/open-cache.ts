@@ -22,7 +22,9 @@ async function openStore(options: CompleteCacheOptions): Promise<ResponseStore> 
   const { directory, lock, maxBytes, maxEntries, minFreeBytes, maxEntryBytes, memoryBytes, nowMs } = options;
   const onEvent = publishStoreEvent;
   const limits = { maxBytes, maxEntries, minFreeBytes, maxEntryBytes };
-  const disk = await openDiskStore({ directory, lock, ...limits, nowMs, onEvent });
+  const compression = options.compression === true ? {} : options.compression;
+  const coding = compression === false ? {} : { compression };
+  const disk = await openDiskStore({ directory, lock, ...limits, ...coding, nowMs, onEvent });
   if (memoryBytes === 0) return disk;
   // One response must not push out all others.
   const maxMemoryEntryBytes = Math.min(1024 ** 2, Math.floor(memoryBytes / 16));

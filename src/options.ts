@@ -3,6 +3,7 @@ import type { RequestHead, ResponseHead } from './http/message.js';
 import { plainCopyOf } from './http/plain-value.js';
 import { dependencyMark } from './http/tags.js';
 import type { CacheMode } from './semantics/decisions.js';
+import { type CompressionOptions, compressionFault } from './store/compression.js';
 import type { ResponseStore } from './store/contract.js';
 
 /**
@@ -153,6 +154,12 @@ export interface CacheOptions extends RequestOptions {
    */
   readonly minFreeBytes?: number;
   /**
+   * Compress bodies on the disk, in the worker: those of up to 1 MiB of the right type that have no `Content-Encoding` of their own. They
+   * are served as they came.
+   * @default false
+   */
+  readonly compression?: boolean | CompressionOptions;
+  /**
    * Memory for a tier above the disk that holds heads and small bodies that are asked for again, in bytes of real cost. 0 turns it off.
    * @default 0
    */
@@ -275,6 +282,7 @@ export const cacheDefaults: Required<WithoutStore> = Object.freeze({
   maxBytes: 1024 ** 3,
   maxEntries: Infinity,
   minFreeBytes: 0,
+  compression: false,
   memoryBytes: 0,
   lock: 'shared',
   shared: true,
@@ -309,6 +317,8 @@ const admissions = ['always', 'auto', 'never'] as const;
 interface Check {
   readonly allowed: string;
   readonly test: (value: unknown) => boolean;
+  /** What exactly is wrong, where that is worth more than a word. */
+  readonly fault?: (value: unknown) => string | undefined;
 }
 
 const maxMetadataBytes = 16 * 1024;
@@ -392,6 +402,11 @@ const cacheChecks: Readonly<Record<keyof CacheOptions, Check>> = {
     test: isNumberFrom(1, Infinity),
   },
   minFreeBytes: bytes,
+  compression: {
+    allowed: 'true, false, or { minBytes, types, codec, level, minGain }',
+    test: (value) => compressionFault(value) === undefined,
+    fault: compressionFault,
+  },
   memoryBytes: bytes,
   lock: { allowed: "'shared' or 'exclusive'", test: (value) => value === 'shared' || value === 'exclusive' },
   shared: { allowed: 'true or false', test: isBoolean },
@@ -456,7 +471,7 @@ function check(options: object, checks: Readonly<Record<string, Check>>, where: 
     if (!rule.test(value) && (value !== undefined || name === 'directory')) {
       throw new CacheError(
         'ERR_CACHE_OPTIONS',
-        `${where}: "${name}" is ${printValue(value)}; it must be ${rule.allowed}.`,
+        `${where}: "${name}" is ${printValue(value)}; it must be ${rule.fault?.(value) ?? rule.allowed}.`,
       );
     }
   }

@@ -27,6 +27,7 @@ export class SegmentLog {
   readonly #segmentBytes: number;
   /** Tells others how far this log is. */
   readonly #publish: (end: LogEnd) => void;
+  readonly #compression: WriterSession['compression'];
   #next: number;
   #open: OpenSegment | undefined;
 
@@ -35,6 +36,7 @@ export class SegmentLog {
     this.#folder = join(session.directory, formatFolder, segmentsFolder);
     this.#writer = session.writer;
     this.#segmentBytes = session.segmentBytes;
+    this.#compression = session.compression;
     this.#next = session.last.number + 1;
     // What a worker that was lost had begun and was not acknowledged is forgotten.
     const { number, usedBytes } = session.last;
@@ -49,7 +51,8 @@ export class SegmentLog {
     let failed: Extract<LogAnswer, { outcome: 'failed' }> | undefined;
     const answers = slabs.map((slab) => {
       // What comes after a failure must not get into the log before it, if it is tried again.
-      const answer = failed === undefined ? this.#write(slab) : { ...failed, usedBytes: packHeads(slab) };
+      const answer =
+        failed === undefined ? this.#write(slab) : { ...failed, usedBytes: packHeads(slab, this.#compression) };
       if (answer.outcome === 'failed') failed = answer;
       return answer;
     });
@@ -97,7 +100,7 @@ export class SegmentLog {
 
   #write(slab: LogSlab): LogAnswer {
     if (slab.usedBytes === 0) return { outcome: 'written', segment: this.#open?.number ?? 0, offset: 0, usedBytes: 0 };
-    const usedBytes = packHeads(slab);
+    const usedBytes = packHeads(slab, this.#compression);
     const bytes = new Uint8Array(slab.buffer, 0, usedBytes);
     sealRecords(bytes);
     return this.#append(bytes);

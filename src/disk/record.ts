@@ -1,4 +1,5 @@
 import { crc32 } from 'node:zlib';
+import { codecs } from './codecs.js';
 import type { KeyHash } from './key-hash.js';
 
 /** Layout of a record: drawn and explained in FORMAT.md. */
@@ -23,7 +24,6 @@ const lastRecordType = recordTypes.moved;
 export const bodyPlaces = { inline: 0, file: 1, log: 2 } as const;
 export type BodyPlace = (typeof bodyPlaces)[keyof typeof bodyPlaces];
 
-export const identityCodec = 0;
 /** Blocks of bodies in the log, and of bodies in files: 64 KiB and 256 KiB. */
 export const logBlockShift = 16;
 export const fileBlockShift = 18;
@@ -60,7 +60,7 @@ export const noHash: KeyHash = { a: 0, b: 0, c: 0, d: 0 };
 /** A header with nothing in it but what is given: the rest is 0. */
 export function headerWith(fields: Partial<RecordHeader> & Pick<RecordHeader, 'type' | 'sequence'>): RecordHeader {
   return {
-    codec: identityCodec,
+    codec: codecs.identity,
     place: bodyPlaces.inline,
     blockShift: logBlockShift,
     priority: 0,

@@ -18,6 +18,8 @@ export interface WriterSession {
    */
   readonly last: { readonly number: number; readonly usedBytes: number };
   readonly segmentBytes: number;
+  /** For bodies whose records name a codec: how hard to try, and the part that must be gained. */
+  readonly compression: { readonly level: number; readonly minGain: number } | undefined;
 }
 
 export interface OpenTask {

@@ -7,7 +7,8 @@ import type { ReadHandle } from './disk-files.js';
 export interface OpenBlocks {
   readonly handle: ReadHandle;
   readonly startInFile: number;
-  readonly crcs: Uint32Array;
+  /** `undefined`: what is read was verified before. */
+  readonly crcs: Uint32Array | undefined;
   readonly blockShift: number;
 }
 
@@ -60,7 +61,8 @@ export function createBlockStream(body: BlockBody, range: ByteRange = {}): Reada
     const wanted = Math.min(Math.max(block, spanBytes), Math.ceil((end - from) / block) * block);
     const length = Math.min(wanted, body.bodyBytes - from);
     const bytes = await opened.handle.read(opened.startInFile + from, length);
-    if (bytes.byteLength < length || !areBlocksIntact(bytes, opened.crcs, opened.blockShift, first)) {
+    const { crcs, blockShift } = opened;
+    if (bytes.byteLength < length || (crcs !== undefined && !areBlocksIntact(bytes, crcs, blockShift, first))) {
       const detail = `the body is damaged between its bytes ${from} and ${from + length}`;
       body.onCorrupt(detail);
       throw new CacheError('ERR_CACHE_CORRUPT', detail);

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { CacheError, type CacheErrorCode } from '../errors.js';
 import type { LockMode, OpenAnswer, WriterFailure } from '../protocol/messages.js';
 import { createWriterPool } from '../protocol/pool.js';
+import type { CompressionOptions } from './compression.js';
 import type { StoreListener } from './contract.js';
 import { DiskStore } from './disk-store.js';
 
@@ -14,6 +15,8 @@ export interface DiskStoreOptions {
   readonly maxEntries?: number;
   /** What is to stay free on the device, in bytes. @default 0 */
   readonly minFreeBytes?: number;
+  /** How bodies are compressed. @default not at all */
+  readonly compression?: CompressionOptions;
   /** A longer response is not stored, in bytes. @default maxBytes / 4 */
   readonly maxEntryBytes?: number;
   /** `shared`: other processes may have the directory open as well. `exclusive`: none may. @default 'shared' */
@@ -64,6 +67,7 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStor
     maxBytes: options.maxBytes,
     maxEntries: options.maxEntries ?? Infinity,
     minFreeBytes,
+    compression: options.compression,
     maxEntryBytes: options.maxEntryBytes ?? Math.floor(options.maxBytes / 4),
     segmentBytes: options.segmentBytes ?? Math.min(64 * MiB, Math.max(MiB / 4, Math.floor(options.maxBytes / 128))),
     maxOpenSegments: options.maxOpenSegments ?? 192,

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { codecs } from '../disk/codecs.js';
 import type { DiskIndex, LogPlace, SegmentName } from '../disk/index-table.js';
 import { hashOfKey, type KeyHash } from '../disk/key-hash.js';
 import { bodyPlaces, type RecordHeader } from '../disk/record.js';
@@ -7,9 +8,9 @@ import type { StoredHead } from '../http/message.js';
 import { failureOf } from '../protocol/failure.js';
 import type { WriterFailure } from '../protocol/messages.js';
 import type { StoredResponse } from './contract.js';
-import { type ByteRange, createBlockStream, createBytesStream } from './disk-body.js';
+import { type ByteRange, createBlockStream, createBytesStream, type OpenBlocks } from './disk-body.js';
 import type { DiskFiles } from './disk-files.js';
-import { openBodyOf, type ReadRecord, readRecord } from './disk-record-reader.js';
+import { openBodyOf, type ReadRecord, readCodedBody, readRecord } from './disk-record-reader.js';
 
 export interface DiskReaderOptions {
   readonly index: DiskIndex;
@@ -67,9 +68,10 @@ export class DiskReader {
 
   responseOf({ place, record }: FoundRecord): StoredResponse {
     const { onDamage, onMissing } = this.#options;
-    const open = () => this.#openBody(place, record.header);
-    const { header, key, head, inlineBody, crcs } = record;
-    const { bodyBytes, blockShift } = header;
+    const { header, key, head, inlineBody } = record;
+    const bodyBytes = header.rawBytes;
+    const onCorrupt = (detail: string): void => onDamage(key, header.hash, place.sequence, detail);
+    const open = () => this.#openBlocks(place, record, onCorrupt);
     return {
       ref: { key, sequence: place.sequence },
       head,
@@ -81,8 +83,8 @@ export class DiskReader {
         if (inlineBody !== undefined) return createBytesStream(inlineBody, range);
         const body = {
           bodyBytes,
-          open: async () => ({ ...(await open()), crcs, blockShift }),
-          onCorrupt: (detail: string) => onDamage(key, header.hash, place.sequence, detail),
+          open,
+          onCorrupt,
           onMissing: () => onMissing(key, place, bodyFileNameIn(header, place)),
         };
         return createBlockStream(body, range);
@@ -97,13 +99,13 @@ export class DiskReader {
     const onCorrupt = (detail: string): void => onDamage(key, hashOfKey(key), place.sequence, detail);
     const open = async () => {
       const record = await this.#readAgain(place, hashOfKey(key));
+      if (record === undefined) throw new CacheError('ERR_CACHE_ACCESS', 'the body has an unknown codec');
       if (typeof record === 'string') {
         onCorrupt(record);
         throw new CacheError('ERR_CACHE_CORRUPT', record);
       }
-      const { header, crcs } = record;
-      missing = bodyFileNameIn(header, place);
-      return { ...(await this.#openBody(place, header)), crcs, blockShift: header.blockShift };
+      missing = bodyFileNameIn(record.header, place);
+      return this.#openBlocks(place, record, onCorrupt);
     };
     return {
       ref: { key, sequence: place.sequence },
@@ -116,6 +118,30 @@ export class DiskReader {
         return createBlockStream(body, range);
       },
     };
+  }
+
+  /** A body that is coded is decoded as a whole: no more than what goes into the log is ever coded. */
+  async #openBlocks(
+    place: LogPlace,
+    { header, crcs }: ReadRecord,
+    onCorrupt: (detail: string) => void,
+  ): Promise<OpenBlocks> {
+    const opened = await this.#openBody(place, header);
+    if (header.codec === codecs.identity) return { ...opened, crcs, blockShift: header.blockShift };
+    try {
+      const decoded = await readCodedBody(opened, header, crcs);
+      if (typeof decoded === 'string') {
+        onCorrupt(decoded);
+        throw new CacheError('ERR_CACHE_CORRUPT', decoded);
+      }
+      const handle = {
+        read: async (position: number, length: number) => decoded.subarray(position, position + length),
+        close: () => {},
+      };
+      return { handle, startInFile: 0, crcs: undefined, blockShift: header.blockShift };
+    } finally {
+      opened.handle.close();
+    }
   }
 
   /** The body of a response that may have been moved since its head was read. */
@@ -131,7 +157,7 @@ export class DiskReader {
     }
   }
 
-  async #readAgain(place: LogPlace, hash: KeyHash): Promise<ReadRecord | string> {
+  async #readAgain(place: LogPlace, hash: KeyHash): Promise<ReadRecord | string | undefined> {
     const { files } = this.#options;
     try {
       return await readRecord(files, place);

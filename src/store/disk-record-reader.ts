@@ -1,3 +1,4 @@
+import { codecs, decode, isCodecKnown } from '../disk/codecs.js';
 import { unpackHead } from '../disk/head-codec.js';
 import type { BodyFile, LogPlace } from '../disk/index-table.js';
 import {
@@ -5,7 +6,6 @@ import {
   blockCrcsOf,
   bodyPlaces,
   framedBytesOf,
-  identityCodec,
   isHeadIntact,
   type RecordHeader,
   readHeader,
@@ -20,7 +20,7 @@ export interface ReadRecord {
   readonly head: StoredHead;
   readonly tags: readonly string[];
   readonly crcs: Uint32Array;
-  /** The whole verified body, if it came along. */
+  /** The whole verified body, decoded, if it came along. */
   readonly inlineBody: Uint8Array | undefined;
 }
 
@@ -28,8 +28,8 @@ export interface ReadRecord {
 const wholeRecordBytes = 256 * 1024;
 const firstReadBytes = 16 * 1024;
 
-/** Reads and verifies a record. A string says what is wrong with it. */
-export async function readRecord(files: DiskFiles, place: LogPlace): Promise<ReadRecord | string> {
+/** Reads and verifies a record. A string says what is wrong with it; `undefined`: it is for another Node, which knows its codec. */
+export async function readRecord(files: DiskFiles, place: LogPlace): Promise<ReadRecord | string | undefined> {
   const { ordinal, segment, offset, recordBytes } = place;
   const first = recordBytes <= wholeRecordBytes ? recordBytes : firstReadBytes;
   let bytes = await files.readSegment(ordinal, segment, offset, first);
@@ -45,7 +45,7 @@ export async function readRecord(files: DiskFiles, place: LogPlace): Promise<Rea
     view = viewOf(bytes);
   }
   if (!isHeadIntact(bytes, view, 0, header)) return 'the head does not match its checksum';
-  if (header.codec !== identityCodec) return `the body has the unknown codec ${header.codec}`;
+  if (!isCodecKnown(header.codec)) return undefined;
   const headAt = recordHeaderEnd(header);
   const unpacked = unpackHead(bytes.subarray(headAt - header.headBytes, headAt));
   if (unpacked === undefined) return 'the head cannot be read';
@@ -53,9 +53,30 @@ export async function readRecord(files: DiskFiles, place: LogPlace): Promise<Rea
   if (header.place !== bodyPlaces.inline || framed + header.bodyBytes > bytes.byteLength) {
     return { header, ...unpacked, crcs, inlineBody: undefined };
   }
-  const inlineBody = bytes.subarray(framed, framed + header.bodyBytes);
-  if (!areBlocksIntact(inlineBody, crcs, header.blockShift)) return 'the body does not match its checksum';
-  return { header, ...unpacked, crcs, inlineBody };
+  const stored = bytes.subarray(framed, framed + header.bodyBytes);
+  if (!areBlocksIntact(stored, crcs, header.blockShift)) return 'the body does not match its checksum';
+  if (header.codec === codecs.identity) return { header, ...unpacked, crcs, inlineBody: stored };
+  try {
+    return { header, ...unpacked, crcs, inlineBody: await decode(header.codec, stored, header.rawBytes) };
+  } catch {
+    return 'the body cannot be decoded';
+  }
+}
+
+/** Reads a whole coded body and decodes it. A string says what is wrong with it. */
+export async function readCodedBody(
+  { handle, startInFile }: { readonly handle: ReadHandle; readonly startInFile: number },
+  header: RecordHeader,
+  crcs: Uint32Array,
+): Promise<Uint8Array | string> {
+  const stored = await handle.read(startInFile, header.bodyBytes);
+  const isWhole = stored.byteLength === header.bodyBytes && areBlocksIntact(stored, crcs, header.blockShift);
+  if (!isWhole) return 'the body does not match its checksum';
+  try {
+    return await decode(header.codec, stored, header.rawBytes);
+  } catch {
+    return 'the body cannot be decoded';
+  }
 }
 
 /** Opens what holds a record's body. */

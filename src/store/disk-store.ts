@@ -1,3 +1,4 @@
+import { codecs } from '../disk/codecs.js';
 import { type Applied, DiskIndex, type LogPlace, type SegmentName } from '../disk/index-table.js';
 import { hashOfKey, type KeyHash, namespaceHashOf } from '../disk/key-hash.js';
 import {
@@ -13,6 +14,7 @@ import type { StoredHead } from '../http/message.js';
 import type { LockMode, OpenAnswer, WriterFailure } from '../protocol/messages.js';
 import type { WriterPool } from '../protocol/pool.js';
 import { type RecordResult, WriteQueue } from '../protocol/write-queue.js';
+import { Compression, type CompressionOptions } from './compression.js';
 import type {
   CommitResult,
   CreateOptions,
@@ -47,6 +49,7 @@ export interface DiskStoreSettings {
   readonly maxBytes: number;
   readonly maxEntries: number;
   readonly minFreeBytes: number;
+  readonly compression: CompressionOptions | undefined;
   readonly maxEntryBytes: number;
   readonly segmentBytes: number;
   readonly maxOpenSegments: number;
@@ -84,6 +87,7 @@ export class DiskStore implements ResponseStore, WriterHost {
   readonly #sharing: DiskSharing | undefined;
   /** Told when another process has changed something. */
   onForeignChange: (() => void) | undefined;
+  readonly #compression: Compression | undefined;
   readonly #writers = new Set<DiskEntryWriter>();
   readonly #counters = {
     lookups: 0,
@@ -97,6 +101,9 @@ export class DiskStore implements ResponseStore, WriterHost {
     evicted: 0,
     reinserted: 0,
     corrupt: 0,
+    compressed: 0,
+    compressedRawBytes: 0,
+    compressionSavedBytes: 0,
     workersLost: 0,
   };
   readonly queue: WriteQueue;
@@ -105,6 +112,7 @@ export class DiskStore implements ResponseStore, WriterHost {
   /** Responses whose records are on their way, less those that are evicted for them. */
   #comingEntries = 0;
   readonly #victims = new Set<number>();
+  #triedToCompress = 0;
   #awaitingRoom: (() => void)[] = [];
   #trimming: Promise<void> | undefined;
   #lossesInARow = 0;
@@ -130,6 +138,7 @@ export class DiskStore implements ResponseStore, WriterHost {
       slackBytes: () => (this.#sharing?.isFirst === false ? settings.segmentBytes : 0),
     });
     if (opened.freeBytes !== undefined) this.#space.noteFree(opened.freeBytes);
+    this.#compression = settings.compression && new Compression(settings.compression);
     this.queue = new WriteQueue({
       pool,
       session: {
@@ -139,6 +148,7 @@ export class DiskStore implements ResponseStore, WriterHost {
         lock: settings.lock,
         last: { number: 0, usedBytes: 0 },
         segmentBytes,
+        compression: this.#compression && { level: this.#compression.level, minGain: this.#compression.minGain },
       },
       slabBytes,
       maxSlabs,
@@ -294,7 +304,11 @@ export class DiskStore implements ResponseStore, WriterHost {
       entries: this.#index.count,
       bytes: this.#space.shownBytes,
       maxBytes: this.#settings.maxBytes,
-      counters: { ...this.#counters, versionMismatches: this.#versions.mismatches },
+      counters: {
+        ...this.#counters,
+        compressionSkipped: Math.max(0, this.#triedToCompress - this.#counters.compressed),
+        versionMismatches: this.#versions.mismatches,
+      },
     };
   }
 
@@ -396,6 +410,8 @@ export class DiskStore implements ResponseStore, WriterHost {
     const own = replaced.find((ref) => ref.key === key);
     const others = replaced.filter((ref) => ref !== own);
     const coming = own === undefined ? 1 : 0;
+    const mayCompress = this.#compression !== undefined && !isFile;
+    const codec = mayCompress ? this.#compression.codecFor(head.fields, body.bytes) : codecs.identity;
     const victims = this.#takeVictims(coming);
     this.#comingEntries += coming;
     const result = await this.#records.put({
@@ -411,6 +427,7 @@ export class DiskStore implements ResponseStore, WriterHost {
         replaces: own?.sequence ?? 0,
         priority: Math.max(-128, Math.min(127, Math.trunc(options.priority ?? 0))),
         expiresMs: options.expiresMs ?? 0,
+        codec,
         place: isFile ? bodyPlaces.file : bodyPlaces.inline,
         blockShift: isFile ? fileBlockShift : logBlockShift,
         bodyBytes: body.bytes,
@@ -428,6 +445,7 @@ export class DiskStore implements ResponseStore, WriterHost {
     const { place } = result.applied;
     if (place === undefined) return { outcome: 'declined', reason: 'superseded' };
     this.#counters.stored += 1;
+    if (codec !== codecs.identity) this.#triedToCompress += 1;
     if (victims.length > 0) this.#onEvicted(victims.length, 0);
     if (this.#index.count + this.#comingEntries > this.#settings.maxEntries) this.#trim();
     this.#lossesInARow = 0;
@@ -473,7 +491,7 @@ export class DiskStore implements ResponseStore, WriterHost {
   #apply(header: RecordHeader, segment: SegmentName, offset: number): Applied {
     const ordinal = this.#index.ordinalOf(segment);
     this.#space.settle(segment, ordinal, header.recordBytes);
-    if (header.type === recordTypes.stored && header.replaces === 0) this.#comingEntries -= 1;
+    if (header.type === recordTypes.stored) this.#noteStored(header);
     if (header.type === recordTypes.removed && this.#victims.delete(header.replaces)) this.#comingEntries += 1;
     // What is freshened may have been evicted along with its file while the new head was on its way.
     const isHeadOnly = header.type === recordTypes.freshened && header.place === bodyPlaces.file;
@@ -541,6 +559,14 @@ export class DiskStore implements ResponseStore, WriterHost {
         this.#counters.corrupt += damaged;
       },
     });
+  }
+
+  #noteStored({ replaces, codec, bodyBytes, rawBytes }: RecordHeader): void {
+    if (replaces === 0) this.#comingEntries -= 1;
+    if (codec === codecs.identity) return;
+    this.#counters.compressed += 1;
+    this.#counters.compressedRawBytes += rawBytes;
+    this.#counters.compressionSavedBytes += rawBytes - bodyBytes;
   }
 
   #onEvicted(entries: number, bytes: number): void {
