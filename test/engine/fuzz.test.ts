@@ -81,7 +81,7 @@ async function run(schedule: Schedule): Promise<void> {
 async function settle(schedule: Schedule, seed: number): Promise<ReadOutcome[]> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`seed ${seed}: a reader hangs`)), 5_000);
+    timer = setTimeout(() => reject(new Error(`seed ${seed}: a reader hangs`)), 30_000);
   });
   try {
     return await Promise.race([Promise.all(schedule.readers.map(({ outcome }) => outcome)), late]);
