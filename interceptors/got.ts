@@ -1,5 +1,4 @@
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
-import type { Readable } from 'node:stream';
 import type { BeforeRequestHook, ExtendOptions, RequestFunction } from 'got';
 import {
   bodyHashOf,
@@ -250,18 +249,7 @@ function contentOf(body: GotOptions['body']): Uint8Array | undefined {
  * whose it is, and so does whatever it puts around one to undo its content coding.
  */
 function goingWithReader(message: StoredMessage): StoredMessage {
-  let owner: Readable | undefined;
-  Object.defineProperty(message, 'request', {
-    enumerable: true,
-    configurable: true,
-    get: () => owner,
-    set: (reader: Readable) => {
-      owner = reader;
-      if (reader.destroyed) process.nextTick(() => message.destroy());
-      else reader.once('close', () => message.destroy());
-    },
-  });
-  return message;
+  return Object.defineProperty(message, 'request', StoredMessage.ofReader);
 }
 
 /** As got itself tells them from responses. */

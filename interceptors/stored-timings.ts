@@ -6,13 +6,28 @@ import type { IncomingMessage } from 'node:http';
  */
 export function addTimings(message: IncomingMessage, startMs: number, isSecure: boolean): void {
   const now = Date.now();
-  const phases: Record<string, number | undefined> = {
-    ...{ wait: now - startMs, dns: 0, tcp: 0, tls: isSecure ? 0 : undefined, request: 0, firstByte: 0 },
-    ...{ download: undefined, total: undefined },
+  const phases: { [phase: string]: number | undefined } = {
+    wait: now - startMs,
+    dns: 0,
+    tcp: 0,
+    tls: isSecure ? 0 : undefined,
+    request: 0,
+    firstByte: 0,
+    download: undefined,
+    total: undefined,
   };
-  const timings: Record<string, unknown> = {
-    ...{ start: startMs, socket: now, lookup: now, connect: now, secureConnect: isSecure ? now : undefined },
-    ...{ upload: now, response: now, end: undefined, error: undefined, abort: undefined, phases },
+  const timings: { [time: string]: unknown } = {
+    start: startMs,
+    socket: now,
+    lookup: now,
+    connect: now,
+    secureConnect: isSecure ? now : undefined,
+    upload: now,
+    response: now,
+    end: undefined,
+    error: undefined,
+    abort: undefined,
+    phases,
   };
   Object.assign(message, { timings });
   message.once('end', () => {
