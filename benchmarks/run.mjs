@@ -1,4 +1,4 @@
-// node benchmarks/run.mjs [store] [hit] [timers] [large] [--peers] [--rounds N] [--count N] [--only WORD]. See README.md.
+// node benchmarks/run.mjs [store] [hit] [timers] [large] [scale] [--peers] [--rounds N] [--count N] [--only WORD]. See README.md.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,8 +19,9 @@ const { values, positionals } = parseArgs({
   },
 });
 const rounds = Number(values.rounds);
-const benchmarks = { store, hit, timers, large };
-const chosen = positionals.length > 0 ? positionals : Object.keys(benchmarks);
+const benchmarks = { store, hit, timers, large, scale };
+// Filling a directory with a million responses takes minutes: only when asked for.
+const chosen = positionals.length > 0 ? positionals : Object.keys(benchmarks).filter((name) => name !== 'scale');
 const unknown = chosen.filter((name) => !(name in benchmarks));
 if (unknown.length > 0 || !(rounds >= 1)) {
   console.error(
@@ -147,6 +148,38 @@ async function large() {
     ['', 'seconds', 'loop ms per MiB', 'peak RSS MiB', 'over bare'],
     rows,
   );
+}
+
+/** Opening and hits with `--count` responses (1,000,000) beside 10,000, and what a page of 20 KB takes on the disk. */
+async function scale() {
+  const counts = [10_000, Number(values.count ?? 1_000_000)];
+  const [few, many] = counts.map(() => newDirectory());
+  const places = new Map([
+    [counts[0], few],
+    [counts[1], many],
+  ]);
+  for (const [count, place] of places) {
+    const job = { case: 'scaleFill', subject: 'axios', directory: place, count, bodyBytes: 512 };
+    const { seconds, diskBytes } = await runCase(job);
+    console.log(`${count} stored in ${seconds.toFixed(0)} s, ${(diskBytes / count).toFixed(0)} bytes each on the disk`);
+  }
+  const runs = await interleaved([...places.keys()], (count) =>
+    runCase({ case: 'scale', subject: 'axios', directory: places.get(count), count, hits: 3000 }),
+  );
+  const rows = counts.map((count, column) => {
+    const of = (what) => median(runs.map((row) => row[column][what])).toFixed(0);
+    return [String(count), of('openMs'), of('openCpuMs'), of('firstHitMs'), of('loopUs'), of('threadUs'), of('rssMiB')];
+  });
+  const times = median(runs.map(([one, other]) => other.threadUs / one.threadUs));
+  const firstHitMs = median(runs.map(([, other]) => other.firstHitMs));
+  bar(firstHitMs <= 300, `scale: ${firstHitMs.toFixed(0)} ms until the first hit; at most 300`);
+  bar(times <= 1.3, `scale: a hit costs ${times.toFixed(2)} times one among 10,000; at most 1.3`);
+  const pages = { case: 'scaleFill', subject: 'axios', directory: newDirectory(), count: 5000, bodyBytes: 20_000 };
+  const overBytes = (await runCase(pages)).diskBytes / pages.count - pages.bodyBytes;
+  bar(overBytes <= 2400, `scale: ${overBytes.toFixed(0)} bytes on the disk over the 20,000 of a body; at most 2,400`);
+  const head = ['responses', 'open ms', 'open cpu ms', 'first hit ms', 'hit loop µs', 'hit thread µs', 'RSS MiB'];
+  printTable(`scale: hits all over the log, ${times.toFixed(2)} times the cost of those among 10,000`, head, rows);
+  console.log(`a body of 20,000 bytes takes ${overBytes.toFixed(0)} more on the disk`);
 }
 
 /** Runs the subjects in turn, ABAB, so that a change of the machine's mood meets all of them. One row per round. */

@@ -2,11 +2,12 @@
 import { createHash } from 'node:crypto';
 import { assertPage } from '../lib/bodies.mjs';
 import { forEachNumber, measured } from '../lib/measure.mjs';
+import { scale, scaleFill } from './scale.mjs';
 
 const WARM_UP = 1000;
 const IN_FLIGHT = 64;
 
-export const cases = { store, fill, hit, timers, large };
+export const cases = { store, fill, hit, timers, large, scaleFill, scale };
 
 /** A crawl of distinct pages, everything durable at the end; the time to flush counts. */
 async function store(subject, { url, directory, count }) {
