@@ -1,3 +1,4 @@
+// time limit: 300 s
 import http from 'node:http';
 import https from 'node:https';
 import { Readable } from 'node:stream';

@@ -1,3 +1,4 @@
+// time limit: 300 s
 import { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import zlib from 'node:zlib';

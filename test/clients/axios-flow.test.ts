@@ -1,3 +1,4 @@
+// time limit: 300 s
 import type { ClientRequest } from 'node:http';
 import axios from 'axios';
 import { suite } from 'uvu';

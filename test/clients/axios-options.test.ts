@@ -1,3 +1,4 @@
+// time limit: 300 s
 import { getEventListeners } from 'node:events';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';

@@ -1,3 +1,4 @@
+// time limit: 300 s
 import zlib from 'node:zlib';
 import type { Got } from 'got';
 import { suite } from 'uvu';

@@ -1,3 +1,4 @@
+// time limit: 300 s
 import { once } from 'node:events';
 import http from 'node:http';
 import { Readable } from 'node:stream';

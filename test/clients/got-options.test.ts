@@ -1,3 +1,4 @@
+// time limit: 300 s
 import diagnostics from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import http, { type ServerResponse } from 'node:http';

@@ -1,3 +1,4 @@
+// time limit: 300 s
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readlinkSync } from 'node:fs';
