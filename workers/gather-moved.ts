@@ -13,28 +13,29 @@ import {
   sealRecord,
   writeHeader,
 } from '../src/disk/record.js';
+import { failureOf } from '../src/protocol/failure.js';
 import type { MoveTask } from '../src/protocol/messages.js';
 
 /**
- * Records to be appended, back to back, and how long each is: `damaged`, or `too-long` to fit at all. Ends before the first that would go
+ * Records to be appended, back to back, and how long each is: `damaged`, `gone` with a segment that another process dropped, or `too-long` to fit at all. Ends before the first that would go
  * beyond the limit.
  */
 export interface GatheredRecords {
   readonly bytes: Uint8Array;
-  readonly lengths: readonly (number | 'damaged' | 'too-long')[];
+  readonly lengths: readonly (number | 'damaged' | 'gone' | 'too-long')[];
 }
 
 /** Reads what is to be moved, checks every byte of it, and makes records of it that stand by themselves. */
 export function gatherMoved(folder: string, { places, limitBytes }: MoveTask): GatheredRecords {
   const files = new SegmentFiles(folder);
   const records: Uint8Array[] = [];
-  const lengths: (number | 'damaged' | 'too-long')[] = [];
+  const lengths: (number | 'damaged' | 'gone' | 'too-long')[] = [];
   let total = 0;
   try {
     for (let i = 0; i + 4 < places.length; i += 5) {
       const [writer = 0, number = 0, offset = 0, length = 0, sequence = 0] = places.slice(i, i + 5);
       const record = movedRecord(files, files.read({ writer, number }, offset, length), sequence);
-      if (record === undefined) lengths.push('damaged');
+      if (record === undefined) lengths.push(files.takeMissing() ? 'gone' : 'damaged');
       else if (record.byteLength > limitBytes) lengths.push('too-long');
       else if (total + record.byteLength > limitBytes) break;
       else {
@@ -95,6 +96,7 @@ interface Name {
 class SegmentFiles {
   readonly #folder: string;
   readonly #open = new Map<string, number>();
+  #isMissing = false;
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -109,10 +111,18 @@ class SegmentFiles {
       for (let count = -1; count !== 0 && done < length; done += count) {
         count = readSync(fd, bytes, done, length - done, position + done);
       }
-    } catch {
+    } catch (error) {
       // Damaged, gone or unreadable: it is about to be dropped in any case.
+      if (failureOf(error).code === 'ENOENT') this.#isMissing = true;
     }
     return bytes.subarray(0, done);
+  }
+
+  /** Whether something was not there since this was last asked. */
+  takeMissing(): boolean {
+    const isMissing = this.#isMissing;
+    this.#isMissing = false;
+    return isMissing;
   }
 
   close(): void {

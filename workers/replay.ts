@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, constants, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LogEnd } from '../src/disk/board.js';
 import { firstSequenceOf, HintBuilder, isHintIntact, RowCursor, rowCountOf } from '../src/disk/hint.js';
@@ -12,6 +12,7 @@ import {
   isHeadIntact,
   type RecordHeader,
   readHeader,
+  recordHeaderBytes,
 } from '../src/disk/record.js';
 import { lateSequences } from '../src/disk/sequences.js';
 import { failureOf } from '../src/protocol/failure.js';
@@ -143,6 +144,26 @@ function lowestOf(open: readonly Source[]): number {
 
 function sequenceOf(source: Source | undefined): number {
   return source?.rows.sequence ?? Infinity;
+}
+
+/** The number of the first record that has one; `undefined` if there is none, or no such segment. */
+export function readFirstSequence(path: string): number | undefined {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY);
+  } catch {
+    return undefined;
+  }
+  try {
+    const bytes = new Uint8Array(2 * recordHeaderBytes);
+    readSync(fd, bytes, 0, bytes.byteLength, 0);
+    const view = new DataView(bytes.buffer);
+    const [begin, first] = [readHeader(view, 0), readHeader(view, recordHeaderBytes)];
+    const sequence = begin?.sequence || first?.sequence;
+    return sequence === 0 ? undefined : sequence;
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function readHint(path: string, segmentBytes: number): Uint8Array | undefined {

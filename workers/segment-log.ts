@@ -4,6 +4,7 @@ import type { LogEnd } from '../src/disk/board.js';
 import { HintBuilder } from '../src/disk/hint.js';
 import { formatFolder, hintFileOf, segmentFileOf, segmentsFolder } from '../src/disk/layout.js';
 import { headerWith, readHeader, recordHeaderBytes, recordTypes, sealRecord, writeHeader } from '../src/disk/record.js';
+import { sequencesPerMs } from '../src/disk/sequences.js';
 import { failureOf } from '../src/protocol/failure.js';
 import type { LogAnswer, LogSlab, MoveAnswer, MoveTask, WriterSession } from '../src/protocol/messages.js';
 import { endLog } from './adopt.js';
@@ -79,6 +80,15 @@ export class SegmentLog {
       );
       return { logs, moved: moved && { outcome: 'failed', failure } };
     }
+  }
+
+  /** Appends records that are complete. Throws if they cannot be made durable. */
+  appendWhole(bytes: Uint8Array): void {
+    if (bytes.byteLength === 0) return;
+    const answer = this.#append(bytes, Date.now() * sequencesPerMs);
+    if (answer.outcome === 'failed')
+      throw Object.assign(new Error(answer.failure.message), { code: answer.failure.code });
+    if (this.#open !== undefined) fdatasyncSync(this.#open.fd);
   }
 
   /** Seals the segment that is open, if any: it gets its hint and is never written again. */

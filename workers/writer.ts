@@ -16,6 +16,7 @@ import type {
 } from '../src/protocol/messages.js';
 import { moving } from '../src/protocol/pool.js';
 import { BodyFiles } from './body-files.js';
+import { CarryOver } from './carry-over.js';
 import { checkRecords, findOrphans } from './check-records.js';
 import { freeBytesOf, syncFolder } from './files.js';
 import { Membership } from './membership.js';
@@ -26,6 +27,7 @@ interface Writer {
   readonly id: number;
   readonly log: SegmentLog;
   readonly bodies: BodyFiles;
+  readonly carryOver: CarryOver;
 }
 
 let writer: Writer | undefined;
@@ -72,11 +74,18 @@ function attemptTo(step: () => void, problems: WriterFailure[]): void {
 }
 
 function runBatch(task: BatchTask): BatchAnswer {
-  const { log, bodies } = writerFor(task.session);
+  const { log, bodies, carryOver } = writerFor(task.session);
   const problems: WriterFailure[] = [];
   const attempt = (step: () => void): void => attemptTo(step, problems);
   const folder = join(task.session.directory, formatFolder, segmentsFolder);
-  for (const name of task.dropSegments) attempt(() => dropSegment(folder, name));
+  for (const name of task.dropSegments) {
+    attempt(() => {
+      // First: after a crash between the two it is said twice, and not never.
+      log.appendWhole(carryOver.recordsOf(name));
+      dropSegment(folder, name);
+      carryOver.forget(name);
+    });
+  }
   for (const name of task.removeFiles) attempt(() => bodies.remove(name));
   const written = bodies.write(task.bodies);
   const finished = task.finish.map((file) => bodies.finish(file));
@@ -105,7 +114,8 @@ function dropSegment(folder: string, name: SegmentName): void {
 function writerFor(session: WriterSession): Writer {
   if (writer?.id !== session.writer) {
     const log = new SegmentLog(session, (end) => membershipFor(session).publish(end));
-    writer = { id: session.writer, log, bodies: new BodyFiles(session) };
+    const carryOver = new CarryOver(join(session.directory, formatFolder, segmentsFolder));
+    writer = { id: session.writer, log, bodies: new BodyFiles(session), carryOver };
   }
   return writer;
 }

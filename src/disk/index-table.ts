@@ -1,7 +1,15 @@
 import type { KeyHash } from './key-hash.js';
 import { type NamespaceParts, NamespaceTable } from './namespace-table.js';
 import { RecentChanges, type RecentChangesParts } from './recent-changes.js';
-import { bodyPlaces, headerPlaces, isPlainAddition, type RecordHeader, recordTypes, sequenceAt } from './record.js';
+import {
+  bodyPlaces,
+  exactRemoval,
+  headerPlaces,
+  isPlainAddition,
+  type RecordHeader,
+  recordTypes,
+  sequenceAt,
+} from './record.js';
 import { SegmentMembers } from './segment-members.js';
 
 export interface SegmentName {
@@ -460,12 +468,20 @@ export class DiskIndex {
     return header.place !== bodyPlaces.log || this.#ordinals.has(`${header.bodyWriter}-${header.bodyNumber}`);
   }
 
-  /** Removes what a record names, under whatever head it is known by now. */
-  #takeAway({ hash, replaces, sequence }: RecordHeader): number {
+  /** Removes what a record names, under whatever head it is known by now unless the record says otherwise. */
+  #takeAway({ type, hash, replaces, sequence, bodyOffset }: RecordHeader): number {
+    if (type === recordTypes.removed && bodyOffset === exactRemoval) return this.#removeExactly(hash, replaces);
     const current = this.recent.currentOf(replaces);
     if (current === undefined) return 0;
     this.recent.noteGone(current, sequence);
     const slot = this.slotOf(hash, current);
+    if (slot < 0) return 0;
+    this.#remove(slot);
+    return 1;
+  }
+
+  #removeExactly(hash: KeyHash, sequence: number): number {
+    const slot = this.slotOf(hash, sequence);
     if (slot < 0) return 0;
     this.#remove(slot);
     return 1;

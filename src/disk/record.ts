@@ -24,6 +24,9 @@ const lastRecordType = recordTypes.moved;
 export const bodyPlaces = { inline: 0, file: 1, log: 2 } as const;
 export type BodyPlace = (typeof bodyPlaces)[keyof typeof bodyPlaces];
 
+/** In place of `bodyOffset` of a `removed` record: it removes the response under just this head. */
+export const exactRemoval = 1;
+
 /** Blocks of bodies in the log, and of bodies in files: 64 KiB and 256 KiB. */
 export const logBlockShift = 16;
 export const fileBlockShift = 18;

@@ -79,6 +79,11 @@ export class DiskSharing {
     return this.#follower.close();
   }
 
+  /** Whether there has been anybody else since this process came. */
+  get hadOthers(): boolean {
+    return this.#follower.hadOthers;
+  }
+
   /** Whether this process is the one that makes room when that is needed, as long as it is about. */
   get isFirst(): boolean {
     return this.#follower.isFirst;
@@ -135,6 +140,8 @@ export class DiskSharing {
 
   /** What is on its way in when another process invalidates it may be from before. */
   #supersedeBy(header: RecordHeader): void {
+    // An old one is said again by whoever drops the segment that it was in.
+    if (header.sequence < this.#parts.index.lastSequence - lateSequences) return;
     const isCovered = coverageOf(header);
     if (isCovered === undefined) return;
     for (const writer of this.#parts.writers) if (isCovered(writer.key)) writer.supersede('superseded');

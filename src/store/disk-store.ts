@@ -41,6 +41,7 @@ import { RecordWriter } from './disk-record-writer.js';
 import { DiskSharing } from './disk-sharing.js';
 import { DiskSpace, fileCostOf } from './disk-space.js';
 import { DiskUpkeep } from './disk-upkeep.js';
+import { LingeringFiles } from './lingering-files.js';
 import { VersionTurns } from './version-turns.js';
 
 export interface DiskStoreSettings {
@@ -85,6 +86,7 @@ export class DiskStore implements ResponseStore, WriterHost {
   readonly #versions = new VersionTurns((key) => this.#invalidation.headsUnder(key));
   /** Unless nobody else may come. */
   readonly #sharing: DiskSharing | undefined;
+  readonly #lingering: LingeringFiles;
   /** Told when another process has changed something. */
   onForeignChange: (() => void) | undefined;
   readonly #compression: Compression | undefined;
@@ -184,6 +186,7 @@ export class DiskStore implements ResponseStore, WriterHost {
       freshen: (found, head) => this.#freshen(found, head, undefined),
       onSwept: () => this.#onSwept(),
     });
+    this.#lingering = new LingeringFiles(settings.after, (files) => this.queue.removeFiles(files));
     this.#sharing = settings.lock === 'exclusive' ? undefined : this.#share(opened);
     if (this.#sharing === undefined) this.#index.recent.turnOff();
     this.#evictor = this.#createEvictor(opened.writer);
@@ -459,6 +462,7 @@ export class DiskStore implements ResponseStore, WriterHost {
   async #close(): Promise<void> {
     for (const writer of this.#writers) writer.supersede('closed');
     await Promise.all([...this.#writers].map((writer) => writer.settled()));
+    this.#lingering.flush();
     await this.queue.drained();
     await this.#sharing?.close();
     this.#files.close();
@@ -623,7 +627,8 @@ export class DiskStore implements ResponseStore, WriterHost {
   #freeFiles(): void {
     const freed = this.#index.takeFreedFiles();
     for (const file of freed) this.#space.release(fileCostOf(file.bytes));
-    this.queue.removeFiles(freed);
+    if (this.#sharing?.hadOthers) this.#lingering.add(freed);
+    else this.queue.removeFiles(freed);
   }
 
   #onSwept(): void {

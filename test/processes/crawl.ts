@@ -25,10 +25,16 @@ export interface CrawlOptions {
   readonly url: string;
   readonly seed: number;
   readonly requests: number;
+  /** How many URIs there are of each page. */
+  readonly copies?: number;
 }
 
 /** Asks for pages, new ones and stored ones, and invalidates some; resolves to what was wrong. */
-export async function crawl(cache: Cache, client: Client, { url, seed, requests }: CrawlOptions): Promise<string[]> {
+export async function crawl(
+  cache: Cache,
+  client: Client,
+  { url, seed, requests, copies = 1 }: CrawlOptions,
+): Promise<string[]> {
   const random = randomOf(seed);
   const faults: string[] = [];
   for (let i = 0; i < requests; i += 4) {
@@ -36,7 +42,7 @@ export async function crawl(cache: Cache, client: Client, { url, seed, requests 
       const page = random() % pages;
       const dice = random() % 100;
       const mode = dice < 25 ? 'reload' : dice < 35 ? 'no-cache' : dice < 60 ? 'only-if-cached' : 'default';
-      const fault = faultOf(page, await client.ask(`${url}/${page}`, { cache: { mode } }));
+      const fault = faultOf(page, await client.ask(`${url}/${page}?copy=${random() % copies}`, { cache: { mode } }));
       if (fault !== undefined) faults.push(fault);
     });
     await Promise.all(asked);

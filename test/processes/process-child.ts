@@ -13,7 +13,13 @@ export type Command =
     }
   | { readonly kind: 'invalidate'; readonly selector: Selector }
   | { readonly kind: 'clear' | 'flush' | 'close' | 'entries' | 'stats' }
-  | { readonly kind: 'crawl'; readonly url: string; readonly seed: number; readonly requests: number };
+  | {
+      readonly kind: 'crawl';
+      readonly url: string;
+      readonly seed: number;
+      readonly requests: number;
+      readonly copies?: number;
+    };
 
 export type Reply =
   | { readonly kind: 'failed'; readonly code: string; readonly message: string }
