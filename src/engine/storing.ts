@@ -23,8 +23,9 @@ export type Kept =
 /** Stores an answer while it is read, in the place of those of `stored` that it makes unreachable, if the rules, the user and the store allow it. */
 export function keep(inquiry: Inquiry, received: Received, stored: readonly StoredResponse[]): Kept {
   const decision = decideFor(inquiry, received);
-  const refusal = decision?.action === 'pass-through' ? decision.reason : userRefusal(inquiry, received);
-  if (decision?.action !== 'store' || refusal !== undefined) return { isStored: false, reason: refusal };
+  if (decision === undefined) return { isStored: false, reason: undefined };
+  const refusal = decision.action === 'pass-through' ? decision.reason : userRefusal(inquiry, received);
+  if (decision.action !== 'store' || refusal !== undefined) return { isStored: false, reason: refusal };
   if (isOutdated(inquiry, received, decision.head)) return { isStored: false, reason: 'superseded' };
   const head = withUserData(decision.head, inquiry.options);
   if (head.version !== undefined && stored.some((other) => isOutversioned(head, other.head)))

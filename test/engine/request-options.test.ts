@@ -155,6 +155,24 @@ withEachClient(
 
 withEachClient(
   test,
+  'shouldStore: is asked of nothing that the rules or the mode keep out already',
+  () => counting({ 'Cache-Control': 'no-store' }),
+  memory,
+  async ({ client, at }) => {
+    let asked = 0;
+    const shouldStore = (): boolean => {
+      asked += 1;
+      return false;
+    };
+    assert.is((await client.ask(at('/'), { cache: { shouldStore } })).info?.reason, 'no-store');
+    assert.is((await client.ask(at('/'), { cache: { shouldStore, mode: 'no-store' } })).info?.reason, undefined);
+    assert.is((await client.ask(at('/'), { cache: { shouldStore }, method: 'DELETE' })).info?.reason, undefined);
+    assert.is(asked, 0);
+  },
+);
+
+withEachClient(
+  test,
   'shouldStore: one that throws is a no, and an event',
   () => counting(),
   memory,
