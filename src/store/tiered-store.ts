@@ -21,6 +21,7 @@ import { attempt, isOnDisk, memoryOnlyRef, TieredChanges, type Tiers } from './t
 import { KnownKeys, type KnownResponse } from './tiered-known.js';
 import { Promotions } from './tiered-promotion.js';
 import { MemoryCopy, SharedResponse, TappedResponse } from './tiered-response.js';
+import { HitTurns } from './tiered-turns.js';
 import { Watches } from './tiered-watch.js';
 import { TieredWriter } from './tiered-writer.js';
 
@@ -65,6 +66,7 @@ class TieredStore implements ResponseStore {
   readonly #changes: TieredChanges;
   readonly #promotions: Promotions;
   readonly #seen = new SeenKeys();
+  readonly #turns = new HitTurns();
   readonly #counters = { memoryHits: 0, diskHits: 0, misses: 0 };
   #softInvalidations = 0;
   #isClosed = false;
@@ -85,6 +87,8 @@ class TieredStore implements ResponseStore {
 
   async lookup(key: string, options?: LookupOptions): Promise<readonly StoredResponse[]> {
     if (this.#isClosed) return [];
+    const turning = this.#turns.due();
+    if (turning !== undefined) await turning;
     const refreshing = this.#disk.refresh?.();
     if (refreshing !== undefined) await refreshing;
     // Read before `known` is: what is linked after this counts as not there.
@@ -93,6 +97,7 @@ class TieredStore implements ResponseStore {
     const inMemory = known && this.#fromMemory(known, copies);
     if (inMemory === undefined) return this.#lookUpOnDisk(key, copies, options?.admission ?? this.#admission);
     this.#counters[inMemory.length === 0 ? 'misses' : 'memoryHits'] += 1;
+    if (inMemory.length > 0) this.#turns.noteHit();
     return inMemory;
   }
 

@@ -385,4 +385,23 @@ tiered('knows only so many keys, and holds no copy in memory of one it forgot', 
   assert.is((await memory.stats()).entries, 10);
 });
 
+tiered('lets the event loop turn during a run of hits in memory', async () => {
+  const { store: disk, counts } = counting(createMemoryStore({ maxBytes: mebibyte }));
+  const store = createTieredStore({ memory: createMemoryStore({ maxBytes: mebibyte }), disk, admission: 'always' });
+  await mustPut(store, key, bytesOf(10));
+  await mustFindOne(store, key);
+  let isOver = false;
+  let turns = 0;
+  const turn = (): void => {
+    turns += 1;
+    if (!isOver) setImmediate(turn);
+  };
+  setImmediate(turn);
+  counts.lookups = 0;
+  for (let hits = 0; hits < 500; hits += 1) assert.is((await mustFindOne(store, key)).tier, 'memory');
+  isOver = true;
+  assert.is(counts.lookups, 0);
+  assert.ok(turns >= 7, `${turns} turns in 500 hits`);
+});
+
 tiered.run();
