@@ -160,13 +160,12 @@ class GuardedWriter implements EntryWriter {
     }
   }
 
-  async commit(options?: { readonly trailers?: readonly string[] }): Promise<CommitResult> {
-    if (this.#isBroken) return { outcome: 'declined', reason: 'unavailable' };
+  commit(options?: { readonly trailers?: readonly string[] }): Promise<CommitResult> {
+    if (this.#isBroken) return Promise.resolve(unavailable);
     try {
-      return await this.#limits.settle(this.#writer.commit(options), 'commit');
+      return this.#limits.settle(this.#writer.commit(options), 'commit').catch(commitFailed);
     } catch (error) {
-      publish('error', { error, during: 'commit' });
-      return { outcome: 'declined', reason: 'unavailable' };
+      return Promise.resolve(commitFailed(error));
     }
   }
 
@@ -188,4 +187,11 @@ class GuardedWriter implements EntryWriter {
     publish('error', { error, during });
     void this.abort();
   }
+}
+
+const unavailable: CommitResult = Object.freeze({ outcome: 'declined', reason: 'unavailable' });
+
+function commitFailed(error: unknown): CommitResult {
+  publish('error', { error, during: 'commit' });
+  return unavailable;
 }

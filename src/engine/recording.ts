@@ -63,7 +63,8 @@ export class Recording implements BodySink {
   end(isComplete: boolean): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    void (isComplete ? this.#commit() : this.#abort('incomplete'));
+    if (isComplete) this.#commit();
+    else void this.#abort('incomplete');
   }
 
   openBody(start: number): Readable {
@@ -95,13 +96,15 @@ export class Recording implements BodySink {
     void this.#abort('invalidated');
   }
 
-  async #commit(): Promise<void> {
+  #commit(): void {
     const trailers = this.origin.trailers();
-    const result = await this.#writer.commit(trailers.length > 0 ? { trailers } : undefined);
-    const { key, url } = this.#options;
-    if (result.outcome === 'stored') publish('store', { key, url, bytes: this.#bytes });
-    else publish('skip', { key, url, reason: result.reason });
-    this.#finish();
+    const committed = this.#writer.commit(trailers.length > 0 ? { trailers } : undefined);
+    void committed.then((result) => {
+      const { key, url } = this.#options;
+      if (result.outcome === 'stored') publish('store', { key, url, bytes: this.#bytes });
+      else publish('skip', { key, url, reason: result.reason });
+      this.#finish();
+    });
   }
 
   async #abort(reason: string): Promise<void> {

@@ -33,8 +33,8 @@ interface CatchUp {
  */
 export class Tap<Stream extends Readable = Readable> {
   readonly stream: Stream;
-  readonly #push: (chunk: unknown, encoding?: BufferEncoding) => boolean;
-  readonly #read: (size: number) => void;
+  readonly #streamPush: Readable['push'];
+  readonly #streamRead: Readable['_read'];
   #early: Uint8Array[] = [];
   #earlyEnd: boolean | undefined;
   #sink: BodySink | undefined;
@@ -55,9 +55,8 @@ export class Tap<Stream extends Readable = Readable> {
   /** `isComplete` is asked when the stream ends: did the whole body arrive, as far as its framing tells? */
   constructor(stream: Stream, isComplete: () => boolean) {
     this.stream = stream;
-    const { push, _read: read } = stream;
-    this.#push = (chunk, encoding) => push.call(stream, chunk, encoding);
-    this.#read = (size) => read.call(stream, size);
+    this.#streamPush = stream.push;
+    this.#streamRead = stream._read;
     stream.push = (chunk: unknown, encoding?: BufferEncoding) => this.#pushed(chunk, encoding, isComplete);
     stream._read = (size: number) => this.#wanted(size);
     stream.once('close', () => {
@@ -112,6 +111,14 @@ export class Tap<Stream extends Readable = Readable> {
   /** Nothing more will be pushed. */
   cut(): void {
     this.#end(false);
+  }
+
+  #push(chunk: unknown, encoding?: BufferEncoding): boolean {
+    return this.#streamPush.call(this.stream, chunk, encoding);
+  }
+
+  #read(size: number): void {
+    this.#streamRead.call(this.stream, size);
   }
 
   #pushed(chunk: unknown, encoding: BufferEncoding | undefined, isComplete: () => boolean): boolean {

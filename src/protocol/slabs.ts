@@ -4,7 +4,7 @@ import type { RecordResult } from './write-queue.js';
 /** Records that were appended together, and whom to tell what became of them. */
 export interface Unit {
   readonly records: number;
-  readonly settle: (result: RecordResult) => void;
+  settle(result: RecordResult): void;
 }
 
 /** A buffer that goes to the writer and comes back. */

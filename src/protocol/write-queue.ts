@@ -13,7 +13,7 @@ import type {
   WriterSession,
 } from './messages.js';
 import type { WriterPool } from './pool.js';
-import { retryOf, type Slab, SlabPool } from './slabs.js';
+import { retryOf, type Slab, SlabPool, type Unit } from './slabs.js';
 
 export type RecordResult =
   /** `costBytes`: what the records took on the disk. */
@@ -44,6 +44,15 @@ export interface WriteQueueOptions {
   readonly onFailure: (failure: WriterFailure) => void;
   /** The worker was lost with a batch. */
   readonly onWorkerLost: (error: unknown) => void;
+}
+
+/** Records that belong together, on their way into a slab. */
+export interface Append extends Unit {
+  readonly bytes: number;
+  /** Goes along with the slab, if the slab cannot carry it. */
+  readonly row: HeadRow | undefined;
+  /** Writes all of the records but their checksums, and drafts for their heads; `mark` is what the draft is to be marked with. */
+  fill(bytes: Uint8Array, view: DataView, at: number, mark: number): void;
 }
 
 /** Something that waits for a slab. */
@@ -110,27 +119,27 @@ export class WriteQueue {
     return this.#isStalled;
   }
 
-  /**
-   * Queues records that belong together: `fill` writes all of them but their checksums, and drafts for their heads. `row` goes along
-   * with the slab, and `mark` is what the draft is to be marked with.
-   */
-  append(
-    { bytes, records, row }: { readonly bytes: number; readonly records: number; readonly row?: HeadRow | undefined },
-    fill: (bytes: Uint8Array, view: DataView, at: number, mark: number) => void,
-    settle: (result: RecordResult) => void,
-  ): void {
-    this.#inOrder({
-      run: () => {
-        const slab = this.#slabs.slabFor(this.#logs, bytes);
-        if (slab === undefined) return false;
-        fill(slab.bytes, slab.view, slab.usedBytes, row === undefined ? textMark : firstRowMark + slab.rows.length);
-        if (row !== undefined) slab.rows.push(row);
-        slab.usedBytes += bytes;
-        slab.units.push({ records, settle });
-        return true;
-      },
-      fail: (failure) => settle({ outcome: 'failed', failure }),
-    });
+  /** Queues records that belong together. */
+  append(append: Append): void {
+    // Nearly always there is room, and nobody before it in line: no more is made of it then.
+    if (!this.#isStalled && this.#waiting.length === 0 && this.#fill(append)) this.#schedule();
+    else
+      this.#inOrder({
+        run: () => this.#fill(append),
+        fail: (failure) => append.settle({ outcome: 'failed', failure }),
+      });
+  }
+
+  #fill(append: Append): boolean {
+    const { bytes, row } = append;
+    const slab = this.#slabs.slabFor(this.#logs, bytes);
+    if (slab === undefined) return false;
+    const mark = row === undefined ? textMark : firstRowMark + slab.rows.length;
+    append.fill(slab.bytes, slab.view, slab.usedBytes, mark);
+    if (row !== undefined) slab.rows.push(row);
+    slab.usedBytes += bytes;
+    slab.units.push(append);
+    return true;
   }
 
   /** Whatever becomes of a body file is told to its listener, until it is finished, abandoned or failed. */
@@ -203,11 +212,7 @@ export class WriteQueue {
   /** Resolves when everything that was appended before the call is durable, or has failed. */
   written(): Promise<void> {
     return new Promise((resolve) => {
-      this.append(
-        { bytes: 0, records: 0 },
-        () => {},
-        () => resolve(),
-      );
+      this.append({ bytes: 0, records: 0, row: undefined, fill: () => {}, settle: () => resolve() });
     });
   }
 
@@ -315,7 +320,7 @@ export class WriteQueue {
         continue;
       } else {
         failures.push(answered.failure);
-        for (const { settle } of slab.units) settle({ outcome: 'failed', failure: answered.failure });
+        for (const unit of slab.units) unit.settle({ outcome: 'failed', failure: answered.failure });
       }
       this.#slabs.giveBack(buffer);
     }
@@ -361,7 +366,8 @@ export class WriteQueue {
     const view = new DataView(buffer, 0, usedBytes);
     if (usedBytes > 0) this.#session = { ...this.#session, last: { number, usedBytes: offset + usedBytes } };
     let at = 0;
-    for (const { records, settle } of slab.units) {
+    for (const unit of slab.units) {
+      const { records } = unit;
       let applied: Applied = { place: undefined, removed: 0 };
       let costBytes = 0;
       for (let i = 0; i < records; i += 1) {
@@ -372,7 +378,7 @@ export class WriteQueue {
         at += header.recordBytes;
         costBytes += recordCostOf(header.recordBytes);
       }
-      settle({ outcome: 'written', applied, costBytes });
+      unit.settle({ outcome: 'written', applied, costBytes });
     }
   }
 
@@ -421,7 +427,7 @@ export class WriteQueue {
 const stalled: WriterFailure = { code: 'ETIMEDOUT', message: 'the disk does not answer' };
 
 function failUnits(slabs: readonly Slab[], failure: WriterFailure): void {
-  for (const { units } of slabs) for (const { settle } of units) settle({ outcome: 'failed', failure });
+  for (const { units } of slabs) for (const unit of units) unit.settle({ outcome: 'failed', failure });
 }
 
 /** No space is left on the device: less on it may help. */

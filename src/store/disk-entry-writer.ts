@@ -181,7 +181,7 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
     else this.#hold();
   }
 
-  async #commit(trailers: readonly string[] | undefined): Promise<CommitResult> {
+  #commit(trailers: readonly string[] | undefined): Promise<CommitResult> {
     const bytes = this.#window.endByte;
     if (bytes !== (this.options.expectedBytes ?? bytes)) {
       this.#refuse('length-mismatch');
@@ -192,8 +192,11 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
     this.#changed();
     const reason = this.#refused ?? this.#host.refusal();
     const head = trailers === undefined || trailers.length === 0 ? this.head : { ...this.head, trailers };
-    const result: CommitResult =
-      reason === undefined ? await this.#store(head, bytes) : { outcome: 'declined', reason };
+    if (reason === undefined) return this.#store(head, bytes).then((result) => this.#conclude(result));
+    return Promise.resolve(this.#conclude({ outcome: 'declined', reason }));
+  }
+
+  #conclude(result: CommitResult): CommitResult {
     if (result.outcome === 'declined') this.#refuse(result.reason);
     this.#end();
     return result;
@@ -206,12 +209,13 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
     );
   }
 
-  async #append(head: StoredHead, bytes: number): Promise<CommitResult> {
-    const file = this.#file;
-    if (file === undefined) {
-      this.#isQueued = true;
-      return this.#host.commit(this.key, head, this.options, { place: 'memory', chunks: this.#window.chunks, bytes });
-    }
+  #append(head: StoredHead, bytes: number): Promise<CommitResult> {
+    if (this.#file !== undefined) return this.#appendFile(this.#file, head, bytes);
+    this.#isQueued = true;
+    return this.#host.commit(this.key, head, this.options, { place: 'memory', chunks: this.#window.chunks, bytes });
+  }
+
+  async #appendFile(file: number, head: StoredHead, bytes: number): Promise<CommitResult> {
     const answer = await new Promise<BodyAnswer>((resolve) => {
       this.#onFinished = resolve;
       this.#host.queue.finishBody(file);
@@ -272,6 +276,7 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
   }
 
   #changed(): void {
+    if (this.#watchers.length === 0) return;
     for (const callback of this.#watchers.splice(0)) callback();
   }
 }

@@ -1,21 +1,11 @@
-import type { HeadRow } from '../disk/head-codec.js';
-import { draftOf, writeDraft } from '../disk/head-draft.js';
-import { filterHashOf, type KeyHash, namespaceHashOf } from '../disk/key-hash.js';
-import {
-  framedBytesOf,
-  headerWith,
-  markDraft,
-  type RecordHeader,
-  recordBytesOf,
-  recordCostOf,
-  recordHeaderBytes,
-  recordTypes,
-  writeHeader,
-} from '../disk/record.js';
+import { draftOf } from '../disk/head-draft.js';
+import { type KeyHash, namespaceHashOf } from '../disk/key-hash.js';
+import { headerWith, type RecordHeader, recordBytesOf, recordHeaderBytes, recordTypes } from '../disk/record.js';
 import { nextSequenceOf } from '../disk/sequences.js';
 import type { StoredHead } from '../http/message.js';
 import type { RecordResult, WriteQueue } from '../protocol/write-queue.js';
-import { hostOfUrl, tagBitsOf } from './disk-select.js';
+import { type Content, PendingRecords } from './disk-pending.js';
+import { hostHashOf, tagBitsOf } from './disk-select.js';
 import type { DiskSpace } from './disk-space.js';
 import { namespaceOf } from './select.js';
 
@@ -74,7 +64,7 @@ export class RecordWriter {
     fields: Partial<RecordHeader> & Pick<RecordHeader, 'type'>,
     leaving: readonly number[] = [],
   ): Promise<RecordResult> {
-    return this.#append([headerWith({ ...fields, sequence: this.nextSequence() })], leaving, undefined, () => {});
+    return this.#append([headerWith({ ...fields, sequence: this.nextSequence() })], leaving, undefined);
   }
 
   /** Appends a record that removes everything before it. */
@@ -82,7 +72,7 @@ export class RecordWriter {
     const before = this.#clearedSequence;
     const sequence = this.nextSequence();
     this.#clearedSequence = sequence;
-    const result = await this.#append([headerWith({ type: recordTypes.cleared, sequence })], [], undefined, () => {});
+    const result = await this.#append([headerWith({ type: recordTypes.cleared, sequence })], nothing, undefined);
     if (result.outcome === 'failed' && this.#clearedSequence === sequence) this.#clearedSequence = before;
     return result;
   }
@@ -92,7 +82,7 @@ export class RecordWriter {
     const sequence = this.nextSequence();
     begin(sequence);
     const header = headerWith({ type: recordTypes.namespaceFlushed, sequence, namespaceHash });
-    return this.#append([header], [], undefined, () => {});
+    return this.#append([header], nothing, undefined);
   }
 
   /** Appends a stored response. */
@@ -114,67 +104,24 @@ export class RecordWriter {
       sequence,
       headBytes,
       recordBytes,
-      hostHash: filterHashOf(hostOfUrl(record.head.url)),
+      hostHash: hostHashOf(record.head.url),
       tagBits: tagBitsOf(record.tags),
       namespaceHash: namespaceHashOf(namespaceOf(record.key)),
     });
-    const removals = record.removes.map((ref) => headerWith({ type: recordTypes.removed, sequence, ...ref }));
-    const row = draft.kind === 'row' ? draft.row : undefined;
-    return this.#append([...removals, header], [], row, (bytes, view, start, mark) => {
-      markDraft(view, start, mark);
-      writeDraft(bytes, view, start + recordHeaderBytes, draft);
-      const table = start + recordHeaderBytes + headBytes;
-      record.crcs?.forEach((crc, i) => {
-        view.setUint32(table + 4 * i, crc, true);
-      });
-      let at = start + framedBytesOf(headBytes, bodyBytes, blockShift);
-      for (const chunk of record.chunks) {
-        bytes.set(chunk, at);
-        at += chunk.byteLength;
-      }
-      bytes.fill(0, at, start + header.recordBytes);
-    });
+    const headers = [header];
+    for (const ref of record.removes) headers.unshift(headerWith({ type: recordTypes.removed, sequence, ...ref }));
+    return this.#append(headers, nothing, { draft, crcs: record.crcs, chunks: record.chunks });
   }
 
-  /** `fill` writes what comes after the last header. */
   #append(
     headers: readonly RecordHeader[],
     alsoLeaving: readonly number[],
-    row: HeadRow | undefined,
-    fill: (bytes: Uint8Array, view: DataView, start: number, mark: number) => void,
+    content: Content | undefined,
   ): Promise<RecordResult> {
-    let recordBytes = 0;
-    let costBytes = 0;
-    for (const header of headers) {
-      recordBytes += header.recordBytes;
-      costBytes += recordCostOf(header.recordBytes);
-    }
-    const leaving = [...alsoLeaving];
-    for (const { replaces } of headers) if (replaces > 0) leaving.push(replaces);
-    for (const sequence of leaving) this.#leaving.add(sequence);
-    this.#space.reserveRecords(costBytes);
-    this.#makeRoom();
-    let heldBytes = costBytes;
     return new Promise((resolve) => {
-      this.#queue.append(
-        { bytes: recordBytes, records: headers.length, row },
-        (bytes, view, start, mark) => {
-          let at = start;
-          for (const header of headers) {
-            writeHeader(view, at, header);
-            if (header === headers.at(-1)) fill(bytes, view, at, mark);
-            at += header.recordBytes;
-          }
-        },
-        (result) => {
-          // A record that was given up because the disk did not answer may be written after all.
-          const cost = result.outcome === 'failed' ? 0 : result.costBytes;
-          this.#space.reserveRecords(cost - heldBytes);
-          heldBytes = cost;
-          for (const sequence of leaving) this.#leaving.delete(sequence);
-          resolve(result);
-        },
-      );
+      const pending = new PendingRecords(headers, alsoLeaving, content, this.#space, this.#leaving, resolve);
+      this.#makeRoom();
+      this.#queue.append(pending);
     });
   }
 
@@ -184,6 +131,8 @@ export class RecordWriter {
     return this.#lastSequence;
   }
 }
+
+const nothing: readonly number[] = [];
 
 function failed(message: string, code = ''): RecordResult {
   return { outcome: 'failed', failure: { code, message } };
