@@ -33,15 +33,20 @@ export function freeBytesOf(path: string): number | undefined {
 
 /** A file that is there as a whole or not at all, whenever the power goes. */
 export function writeFileDurably(path: string, bytes: Uint8Array): void {
+  writeFileWhole(path, bytes, fdatasyncSync);
+  syncFolder(dirname(path));
+}
+
+/** A file that is there as a whole or not at all, unless the power goes: then it may be there with anything in it. */
+export function writeFileWhole(path: string, bytes: Uint8Array, sync: (fd: number) => void = () => {}): void {
   const temporary = `${path}.tmp`;
   rmSync(temporary, { force: true });
   const fd = openSync(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
   try {
     for (let done = 0; done < bytes.byteLength; ) done += writeSync(fd, bytes, done);
-    fdatasyncSync(fd);
+    sync(fd);
   } finally {
     closeSync(fd);
   }
   renameSync(temporary, path);
-  syncFolder(dirname(path));
 }

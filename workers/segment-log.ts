@@ -8,7 +8,7 @@ import { sequencesPerMs } from '../src/disk/sequences.js';
 import { failureOf } from '../src/protocol/failure.js';
 import type { LogAnswer, LogSlab, MoveAnswer, MoveTask, WriterSession } from '../src/protocol/messages.js';
 import { endLog } from './adopt.js';
-import { syncFolder, writeFileDurably } from './files.js';
+import { syncFolder, writeFileDurably, writeFileWhole } from './files.js';
 import { gatherMoved } from './gather-moved.js';
 import { packHeads } from './pack-heads.js';
 
@@ -97,15 +97,16 @@ export class SegmentLog {
     if (segment === undefined) return;
     this.#open = undefined;
     try {
-      fdatasyncSync(segment.fd);
-      this.#writeHint(segment, segment.usedBytes);
+      if (segment.syncedBytes < segment.usedBytes) fdatasyncSync(segment.fd);
+      // It says nothing that the segment does not say: what is lost of it with the power costs the next opening some time.
+      writeFileWhole(this.#hintPathOf(segment), segment.hint.toBytes(segment.usedBytes));
     } finally {
       closeSync(segment.fd);
     }
   }
 
-  #writeHint({ number, hint }: OpenSegment, usedBytes: number): void {
-    writeFileDurably(join(this.#folder, hintFileOf({ writer: this.#writer, number })), hint.toBytes(usedBytes));
+  #hintPathOf({ number }: OpenSegment): string {
+    return join(this.#folder, hintFileOf({ writer: this.#writer, number }));
   }
 
   #write(slab: LogSlab): LogAnswer {
@@ -207,7 +208,7 @@ export class SegmentLog {
     }
     try {
       // What was not acknowledged does not count, here and for others.
-      this.#writeHint(segment, segment.syncedBytes);
+      writeFileDurably(this.#hintPathOf(segment), segment.hint.toBytes(segment.syncedBytes));
     } catch {
       // Opening reads it up to its last good record.
     } finally {

@@ -11,7 +11,11 @@ import { printTable } from '../lib/table.mjs';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { rounds: { type: 'string', default: '5' }, count: { type: 'string', default: '30000' } },
+  options: {
+    rounds: { type: 'string', default: '5' },
+    count: { type: 'string', default: '30000' },
+    mib: { type: 'string', default: '1024' },
+  },
 });
 const rounds = Number(values.rounds);
 const count = Number(values.count);
@@ -69,7 +73,7 @@ async function crawl(maxBytes, fillBytes, hot) {
       await forEachNumber(fill, count, IN_FLIGHT, async (number) => {
         if ((await put(store, number, body)) !== 'stored') declined++;
         done += 1;
-        if (hot > 0 && done % 4 === 0) await store.lookup(urlOf(done % hot));
+        if (hot > 0 && done % 4 === 0) await store.lookup(urlOf(fill - hot + (done % hot)));
         if (done % 500 > 0) return;
         const { bytes } = await store.stats();
         highest = Math.max(highest, bytes);
@@ -79,12 +83,12 @@ async function crawl(maxBytes, fillBytes, hot) {
     });
     const { counters } = await store.stats();
     const lookups = hot > 0 ? counters.hits / counters.lookups : Number.NaN;
-    return { ...cost, highest, lowest, declined, hits: lookups, ...counters };
+    return { ...counters, ...cost, highest, lowest, declined, found: lookups };
   });
 }
 
 async function evict() {
-  const budget = 256 * MiB;
+  const budget = Number(values.mib) * MiB;
   const variants = [
     { name: 'no limit in reach', run: () => crawl(16 * 1024 * MiB, budget, 0) },
     { name: 'full', run: () => crawl(budget, 1.1 * budget, 0) },
@@ -103,10 +107,10 @@ async function evict() {
       i % 2 === 0 ? '' : percent(median(mine.map(({ lowest }) => lowest / budget))),
       i % 2 === 0 ? '' : percent(median(mine.map(({ highest }) => highest / budget))),
       median(mine.map(({ reinserted }) => reinserted)).toFixed(0),
-      Number.isNaN(mine[0].hits) ? '' : percent(median(mine.map(({ hits }) => hits))),
+      Number.isNaN(mine[0].found) ? '' : percent(median(mine.map(({ found }) => found))),
     ];
   });
-  const head = ['256 MiB', 'stores/s', 'of bare', 'thread µs', 'lowest', 'highest', 'reinserted', 'found'];
+  const head = [`${values.mib} MiB`, 'stores/s', 'of bare', 'thread µs', 'lowest', 'highest', 'reinserted', 'found'];
   printTable(`evict: ${count} pages of 20 KB, ${IN_FLIGHT} in flight, ${rounds} rounds`, head, rows);
 }
 

@@ -134,7 +134,8 @@ export class DiskStore implements ResponseStore, WriterHost {
       onFailure: (failure) => this.#report(failure),
     });
     const { maxBytes, minFreeBytes, segmentBytes } = settings;
-    const headroomBytes = Math.min(1.5 * segmentBytes, maxBytes / 8);
+    // Time for what is to be kept: a segment and a half, or what a busy store takes meanwhile.
+    const headroomBytes = Math.max(Math.min(1.5 * segmentBytes, maxBytes / 8), Math.min(2 * slabBytes, maxBytes / 32));
     this.#space = new DiskSpace({ maxBytes, minFreeBytes, headroomBytes }, this.#index, opened.segments, {
       isOpen: (name) => this.#mayBeWritten(name),
       slackBytes: () => (this.#sharing?.isFirst === false ? settings.segmentBytes : 0),
