@@ -50,6 +50,7 @@ interface Retiring {
 interface Flight {
   readonly positions: readonly number[];
   readonly sequences: readonly number[];
+  readonly hashes: readonly KeyHash[];
   readonly end: number;
   readonly reservedBytes: number;
 }
@@ -250,6 +251,7 @@ export class DiskEvictor {
     const places: number[] = [];
     const positions: number[] = [];
     const sequences: number[] = [];
+    const hashes: KeyHash[] = [];
     let at = retiring.next;
     for (let bytes = 0; at < retiring.slots.length && bytes < limitBytes; at += 1) {
       const slot = retiring.slots[at] ?? 0;
@@ -260,11 +262,12 @@ export class DiskEvictor {
       places.push(segment.writer, segment.number, offset, recordBytes, sequence);
       positions.push(at);
       sequences.push(sequence);
+      hashes.push(index.hashOf(slot));
     }
     if (positions.length === 0) return undefined;
     const reservedBytes = limitBytes + positions.length * recordHeaderBytes;
     space.reserveRecords(reservedBytes);
-    retiring.flight = { positions, sequences, end: at, reservedBytes };
+    retiring.flight = { positions, sequences, hashes, end: at, reservedBytes };
     return { from: retiring.segment, limitBytes, sequence: newSequence(), places };
   }
 
@@ -291,10 +294,15 @@ export class DiskEvictor {
       space.settle(name, ordinal, recordBytes);
       retiring.leftBytes -= cost;
       const slot = retiring.slots[flight.positions[i] ?? -1] ?? -1;
-      // What was removed meanwhile is removed by a later record.
-      if (index.sequenceOf(slot) !== flight.sequences[i] || !index.isIn(slot, retiring.segment.ordinal)) continue;
-      index.move(slot, ordinal, offset, recordBytes);
-      moved += 1;
+      const sequence = flight.sequences[i] ?? 0;
+      const hash = flight.hashes[i];
+      if (index.sequenceOf(slot) === sequence && index.isIn(slot, retiring.segment.ordinal)) {
+        index.move(slot, ordinal, offset, recordBytes);
+        moved += 1;
+      } else if (hash !== undefined && !index.isKnown(hash, sequence)) {
+        // It was removed meanwhile, by a record that may lie in another log and be dropped before what was just copied.
+        this.#host.noteGone(hash, sequence);
+      }
     }
     retiring.next = flight.positions[done] ?? flight.end;
     this.moved += moved;
