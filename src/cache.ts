@@ -116,7 +116,7 @@ export class Cache implements AsyncDisposable {
   /**
    * Whether something is stored under one URL or one key, told at once and without the disk. `present`: a lookup finds it, unless it turns
    * out to be damaged; whether it is fresh, or answers a request with other fields, is not said. `absent`: a lookup finds nothing. `maybe`: it
-   * is being stored, or the store cannot tell.
+   * is being stored, another process may have changed it just now, or the store cannot tell.
    */
   has(target: string | CacheTarget): Presence {
     const selector = this.#storeSelectorOf(targetOf(target));

@@ -94,12 +94,14 @@ export class DiskStore implements ResponseStore, WriterHost {
   readonly #counters = {
     lookups: 0,
     hits: 0,
+    absent: 0,
     stored: 0,
     declined: 0,
     freshened: 0,
     removed: 0,
     invalidated: 0,
     softInvalidated: 0,
+    namespacesFlushed: 0,
     evicted: 0,
     reinserted: 0,
     corrupt: 0,
@@ -242,7 +244,10 @@ export class DiskStore implements ResponseStore, WriterHost {
     let found: readonly StoredResponse[] | undefined;
     for (let tries = 0; tries < maxLookupTries && found === undefined; tries += 1) {
       const first = this.#index.find(hash);
-      if (first < 0) return nothing;
+      if (first < 0) {
+        this.#counters.absent += 1;
+        return nothing;
+      }
       const second = this.#index.nextOf(first);
       found = second < 0 ? await this.#findOne(first, key) : await this.#findAll(first, key);
     }
@@ -283,6 +288,7 @@ export class DiskStore implements ResponseStore, WriterHost {
     await this.#sharing?.look();
     const covered = await this.#invalidation.invalidate(selector, options);
     this.#counters[options.softMs === undefined ? 'invalidated' : 'softInvalidated'] += covered;
+    if (options.softMs === undefined && 'namespace' in selector) this.#counters.namespacesFlushed += 1;
     return covered;
   }
 
@@ -293,9 +299,10 @@ export class DiskStore implements ResponseStore, WriterHost {
   }
 
   has(key: string): Presence {
-    if (this.#isOff) return 'absent';
-    if (this.#sharing?.refresh() !== undefined) return 'maybe';
-    return this.#index.find(hashOfKey(key)) < 0 ? 'absent' : 'present';
+    if (!this.#isOff && this.#sharing?.refresh() !== undefined) return 'maybe';
+    if (!this.#isOff && this.#index.find(hashOfKey(key)) >= 0) return 'present';
+    this.#counters.absent += 1;
+    return 'absent';
   }
 
   namespaces(namespace: string): { readonly count: number; readonly isUsed: boolean } {
