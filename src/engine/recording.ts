@@ -14,8 +14,9 @@ export interface RecordingOptions {
 
 /** A response on its way into the store: committed when its body is whole, gone without a trace when it is not. */
 export class Recording implements BodySink {
-  readonly origin: OriginResponse;
   readonly #writer: EntryWriter;
+  /** Until it is over: a response that waits for the disk would hold all of its client's objects. */
+  #origin: OriginResponse | undefined;
   readonly #options: RecordingOptions;
   #onFinished: (() => void)[] = [];
   #isFinished = false;
@@ -25,7 +26,7 @@ export class Recording implements BodySink {
 
   constructor(writer: EntryWriter, origin: OriginResponse, options: RecordingOptions) {
     this.#writer = writer;
-    this.origin = origin;
+    this.#origin = origin;
     this.#options = options;
   }
 
@@ -81,7 +82,7 @@ export class Recording implements BodySink {
   /** Reads along, from the first byte and at its own pace. Not once it is over. */
   follow(): Readable {
     this.#followers += 1;
-    this.origin.body.share();
+    this.#origin?.body.share();
     const body = this.#writer.openBody();
     body.once('close', () => {
       this.#followers -= 1;
@@ -97,7 +98,8 @@ export class Recording implements BodySink {
   }
 
   #commit(): void {
-    const trailers = this.origin.trailers();
+    const trailers = this.#origin?.trailers() ?? [];
+    this.#origin = undefined;
     const committed = this.#writer.commit(trailers.length > 0 ? { trailers } : undefined);
     void committed.then((result) => {
       const { key, url } = this.#options;

@@ -216,9 +216,14 @@ export class WriteQueue {
     });
   }
 
+  /** There is something to do, and the disk answers. */
+  get isBusy(): boolean {
+    return !this.#isStalled && (this.#flight !== undefined || this.#hasWork());
+  }
+
   /** Resolves when there is nothing left to do. */
   async drained(): Promise<void> {
-    while (!this.#isStalled && (this.#flight !== undefined || this.#hasWork())) {
+    while (this.isBusy) {
       await new Promise<void>((resolve) => this.#idle.push(resolve));
     }
   }

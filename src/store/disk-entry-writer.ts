@@ -11,7 +11,7 @@ import { fileCostOf } from './disk-space.js';
 
 /** The body of a response that is about to be committed. */
 export type WrittenBody =
-  | { readonly place: 'memory'; readonly chunks: readonly Uint8Array[]; readonly bytes: number }
+  | { readonly place: 'memory'; chunks: readonly Uint8Array[]; readonly bytes: number }
   | { readonly place: 'file'; readonly file: number; readonly bytes: number; readonly crcs: Uint32Array };
 
 /** What a writer needs of its store. */
@@ -212,7 +212,12 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
   #append(head: StoredHead, bytes: number): Promise<CommitResult> {
     if (this.#file !== undefined) return this.#appendFile(this.#file, head, bytes);
     this.#isQueued = true;
-    return this.#host.commit(this.key, head, this.options, { place: 'memory', chunks: this.#window.chunks, bytes });
+    const body: WrittenBody = { place: 'memory', chunks: this.#window.chunks, bytes };
+    const committed = this.#host.commit(this.key, head, this.options, body);
+    // They are in the batch by now, or on their way there: what lives on until the disk has confirmed it costs the garbage collector.
+    body.chunks = [];
+    if (this.#readers.size === 0) this.#window.dropBefore(bytes);
+    return committed;
   }
 
   async #appendFile(file: number, head: StoredHead, bytes: number): Promise<CommitResult> {

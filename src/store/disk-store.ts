@@ -396,7 +396,11 @@ export class DiskStore implements ResponseStore, WriterHost {
   }
 
   async room(): Promise<void> {
-    while (!this.isRoomy()) await new Promise<void>((resolve) => this.#awaitingRoom.push(resolve));
+    // What is being written gives room when it is done. With nothing under way, those who wait would wait for each other.
+    while (!this.isRoomy() && this.queue.isBusy) {
+      const roomy = new Promise<void>((resolve) => this.#awaitingRoom.push(resolve));
+      await Promise.race([roomy, this.queue.drained()]);
+    }
   }
 
   forget(writer: DiskEntryWriter, isDeclined: boolean): void {

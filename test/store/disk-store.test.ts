@@ -277,6 +277,20 @@ test('a body can be read while it is written', () =>
     await target.close();
   }));
 
+test('bodies that are not whole never keep each other waiting, however many there are', () =>
+  inTemporaryDirectory(async (directory) => {
+    await using target = await openIn(directory);
+    const half = Buffer.alloc(10_000, 'x');
+    const writers = Array.from({ length: 3000 }, (_, number) =>
+      target.create(`k${number}`, headOf(`https://a/${number}`)),
+    );
+    const results = writers.map(async (writer) => {
+      for (let part = 0; part < 2; part += 1) if (!writer.write(half)) await writer.ready();
+      return (await writer.commit()).outcome;
+    });
+    assert.ok((await Promise.all(results)).every((outcome) => outcome === 'stored'));
+  }));
+
 test('declines what is too large, of the wrong length, or too late', () =>
   inTemporaryDirectory(async (directory) => {
     const target = await openIn(directory, { maxEntryBytes: 1000 });
