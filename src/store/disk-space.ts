@@ -80,7 +80,9 @@ export class DiskSpace {
   }
 
   get isNearlyOver(): boolean {
-    return this.roomBytes < this.#limits.headroomBytes;
+    // Where the device leaves little, the headroom must not be most of it.
+    const limitBytes = Math.min(this.#shrunkBytes, this.#deviceBytes);
+    return this.roomBytes < Math.min(this.#limits.headroomBytes, limitBytes / 16);
   }
 
   /** Others need so much of the device that nothing more can be taken, and nothing is left to give up for it. */

@@ -253,16 +253,22 @@ if (device !== undefined) {
       await storeMany(600);
       assert.ok(events.every(({ type }) => type === 'evict'));
       assert.ok((await numbersIn(target)).includes(1199));
-      await writeFile(join(device, 'other'), Buffer.alloc(11 * MiB));
       const reasons = new Set<string>();
-      for (let i = 2000; i < 2040; i += 1) {
-        const writer = target.create(`k${i}`, headOf(`k${i}`));
-        writer.write(bytesOf(60_000, i));
-        const result = await writer.commit();
-        if (result.outcome === 'declined') reasons.add(result.reason);
-      }
+      const tryMany = async (from: number): Promise<void> => {
+        for (let i = from; i < from + 40; i += 1) {
+          const writer = target.create(`k${i}`, headOf(`k${i}`));
+          writer.write(bytesOf(60_000, i));
+          const result = await writer.commit();
+          if (result.outcome === 'declined') reasons.add(result.reason);
+        }
+      };
+      // So much at a time that the store can make way for it.
+      await writeFile(join(device, 'other'), Buffer.alloc(8 * MiB));
+      await tryMany(2000);
+      await writeFile(join(device, 'another'), Buffer.alloc(4 * MiB));
+      await tryMany(2100);
       assert.equal([...reasons], ['no-space']);
-      await writeFile(join(device, 'other'), '');
+      for (const name of ['other', 'another']) await writeFile(join(device, name), '');
       // What is declined makes the store look again.
       await target.create('k', headOf('k')).commit();
       await target.flush();
