@@ -147,8 +147,15 @@ class Hop {
   }
 
   async #askWithBody(presented: Presented): Promise<void> {
-    this.#content = await holdBody(this.#request);
-    const bodyHash = this.#content && (await bodyHashOf(presented.request, this.#content));
+    let bodyHash: string | undefined;
+    try {
+      this.#content = await holdBody(this.#request);
+      bodyHash = this.#content && (await bodyHashOf(presented.request, this.#content));
+    } catch (error) {
+      this.#leave();
+      this.#guard.fail(error);
+      return;
+    }
     this.#ask(bodyHash === undefined ? presented : { ...presented, bodyHash });
   }
 

@@ -23,6 +23,7 @@ export type {
   LookupOptions,
   MaintainReport,
   Presence,
+  PresenceOptions,
   ResponseStore,
   Selector,
   StoredResponse,

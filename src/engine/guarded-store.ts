@@ -64,7 +64,7 @@ export class GuardedStore {
   /** A lookup would find nothing for sure, which the store can tell at once. */
   isAbsent(key: string): boolean {
     try {
-      return this.#store.has?.(key) === 'absent';
+      return this.#store.has?.(key, asLastSeen) === 'absent';
     } catch (error) {
       publish('error', { error, during: 'has' });
       return false;
@@ -195,3 +195,5 @@ function commitFailed(error: unknown): CommitResult {
   publish('error', { error, during: 'commit' });
   return unavailable;
 }
+
+const asLastSeen = Object.freeze({ asLastSeen: true });

@@ -37,7 +37,7 @@ export interface ResponseStore extends AsyncDisposable {
   /** Gives back what is of no use any more. For stores that have to. */
   maintain?(): Promise<MaintainReport>;
   /** Whether a lookup would find something, told without I/O. A store that cannot tell leaves it out, or says `maybe`. */
-  has?(key: string): Presence;
+  has?(key: string, options?: PresenceOptions): Presence;
   /** Which namespaces hold something, told without I/O: how many besides the empty one, and whether this is one of them. */
   namespaces?(namespace: string): { readonly count: number; readonly isUsed: boolean };
   /** Resolves when everything committed, updated, removed or invalidated before the call is durable. */
@@ -105,6 +105,11 @@ export interface UpdateOptions {
 export interface InvalidateOptions {
   /** When they count as stale from, in ms since the epoch, in place of being removed. */
   readonly softMs?: number;
+}
+
+export interface PresenceOptions {
+  /** What others did to the store a moment ago need not count: all that is at stake is a request to the origin too many. */
+  readonly asLastSeen?: boolean;
 }
 
 /** `present`: a lookup finds something, unless it turns out to be damaged. `absent`: it finds nothing. `maybe`: who knows. */

@@ -34,6 +34,11 @@ const recentMs = 15;
 /** What is older than this does not count: whoever needs to know waits for a new look, in ms. */
 const staleMs = 40;
 const readBytes = 256 * 1024;
+/**
+ * What is older than this does not count even if nobody else was there, and nothing but a request to the origin is at stake, in ms. A busy event
+ * loop takes longer than `staleMs` for a look.
+ */
+const lastSeenMs = 250;
 /** Records that are gathered before they are applied. */
 const maxGathered = 32 * 1024;
 
@@ -90,10 +95,22 @@ export class DiskFollower {
 
   /** `undefined`: what is known of the others is recent enough. Otherwise wait. */
   refresh(): Promise<void> | undefined {
-    const ageMs = this.#host.monotonicMs() - this.#lookedAtMs;
-    if (ageMs < recentMs || this.#isClosed) return undefined;
+    const ageMs = this.#ageMs();
+    if (ageMs < staleMs || this.#isClosed) return undefined;
     this.#running ??= this.#look();
-    return ageMs < staleMs ? undefined : this.#untilRecent(this.#running);
+    return this.#untilRecent(this.#running);
+  }
+
+  /** Whether what is known of the others is recent enough, or, with nobody else there, nearly so. */
+  isRecent({ asLastSeen }: { readonly asLastSeen: boolean }): boolean {
+    return this.#ageMs() < (asLastSeen && !this.hasOthers ? lastSeenMs : staleMs) || this.#isClosed;
+  }
+
+  /** How old the last look is. Begins another behind the scenes if it is time for that. */
+  #ageMs(): number {
+    const ageMs = this.#host.monotonicMs() - this.#lookedAtMs;
+    if (ageMs >= recentMs && !this.#isClosed) this.#running ??= this.#look();
+    return ageMs;
   }
 
   /** Resolves when everything that others had written before the call is known. */

@@ -70,6 +70,11 @@ export class DiskSharing {
     return this.#follower.refresh();
   }
 
+  /** Whether what is known of the others is recent enough; with nobody else there, `asLastSeen` is content with less. */
+  isRecent(options: { readonly asLastSeen: boolean }): boolean {
+    return this.#follower.isRecent(options);
+  }
+
   /** Resolves when everything that others had written before the call is known. */
   look(): Promise<void> {
     return this.#follower.look();

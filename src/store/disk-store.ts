@@ -23,6 +23,7 @@ import type {
   InvalidateOptions,
   MaintainReport,
   Presence,
+  PresenceOptions,
   ResponseStore,
   Selector,
   StoredResponse,
@@ -298,8 +299,8 @@ export class DiskStore implements ResponseStore, WriterHost {
     for await (const found of this.#invalidation.find(selector)) yield this.#reader.responseOf(found);
   }
 
-  has(key: string): Presence {
-    if (!this.#isOff && this.#sharing?.refresh() !== undefined) return 'maybe';
+  has(key: string, { asLastSeen = false }: PresenceOptions = {}): Presence {
+    if (!this.#isOff && this.#sharing?.isRecent({ asLastSeen }) === false) return 'maybe';
     if (!this.#isOff && this.#index.find(hashOfKey(key)) >= 0) return 'present';
     this.#counters.absent += 1;
     return 'absent';

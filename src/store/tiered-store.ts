@@ -8,6 +8,7 @@ import type {
   LookupOptions,
   MaintainReport,
   Presence,
+  PresenceOptions,
   ResponseStore,
   Selector,
   StoredResponse,
@@ -175,10 +176,10 @@ class TieredStore implements ResponseStore {
     };
   }
 
-  has(key: string): Presence {
+  has(key: string, options?: PresenceOptions): Presence {
     if (this.#isClosed) return 'absent';
     if (this.#known.inMemoryOnly(key).length > 0) return 'present';
-    return this.#disk.has?.(key) ?? 'maybe';
+    return this.#disk.has?.(key, options) ?? 'maybe';
   }
 
   namespaces(namespace: string): { readonly count: number; readonly isUsed: boolean } {

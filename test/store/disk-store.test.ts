@@ -291,6 +291,21 @@ test('bodies that are not whole never keep each other waiting, however many ther
     assert.ok((await Promise.all(results)).every((outcome) => outcome === 'stored'));
   }));
 
+test('tells what was absent a moment ago, to those who are content with that', () =>
+  inTemporaryDirectory(async (directory) => {
+    let ms = 1000;
+    await using target = await openIn(directory, { monotonicMs: () => ms });
+    await target.lookup('k');
+    assert.is(target.has('k'), 'absent');
+    ms += 100;
+    assert.is(target.has('k', { asLastSeen: true }), 'absent');
+    ms += 1000;
+    assert.is(target.has('k', { asLastSeen: true }), 'maybe');
+    assert.is(target.has('k'), 'maybe');
+    await target.lookup('k');
+    assert.is(target.has('k'), 'absent');
+  }));
+
 test('declines what is too large, of the wrong length, or too late', () =>
   inTemporaryDirectory(async (directory) => {
     const target = await openIn(directory, { maxEntryBytes: 1000 });
