@@ -60,7 +60,13 @@ export function gateAgent(real: Agent, gate: GateOptions): Agent {
     const miss = gate.standInFor === undefined ? gate.cache.miss(presented, gate.options) : undefined;
     if (miss !== undefined) {
       watch(request, miss, gate);
-      Reflect.apply(carry, real, [request, options, ...rest]);
+      try {
+        Reflect.apply(carry, real, [request, options, ...rest]);
+      } catch (error) {
+        // Node throws it out of the constructor: nobody will ever hear of this request again.
+        miss.failed();
+        throw error;
+      }
       return;
     }
     new Hop(request, options, real, () => Reflect.apply(carry, real, [request, options, ...rest]), gate).start(

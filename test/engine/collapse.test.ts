@@ -1,3 +1,4 @@
+import { Agent } from 'node:http';
 import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import axios from 'axios';
@@ -343,6 +344,27 @@ withEachClient(
     stale.valve().open();
     assert.equal([...new Set(texts(await Promise.all(answers)))], ['body 1']);
     assert.is(origin.hits.length, 2);
+  },
+);
+
+/** As one does whose certificates or options cannot be used: Node's agents throw what `createConnection` throws. */
+class UselessAgent extends Agent {
+  override createConnection(): never {
+    throw new Error('no connection can be made');
+  }
+}
+withEachClient(
+  test,
+  'nobody waits for a request that could not even be made',
+  counting,
+  memory,
+  async ({ client, origin, at }) => {
+    const error = await client.ask(at('/'), { agent: new UselessAgent() }).catch((reason: unknown) => reason);
+    assert.match(String(error), /no connection can be made/);
+    const answer = await client.ask(at('/'));
+    assert.is(answer.text, '/ 1');
+    assert.is(answer.info?.status, 'miss');
+    assert.is(origin.hits.length, 1);
   },
 );
 
