@@ -1,3 +1,4 @@
+import { errorMonitor } from 'node:events';
 import http, { type Agent, type ClientRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import https from 'node:https';
 import {
@@ -111,7 +112,10 @@ export function watch(
     // Node reads what nobody listens for, and takes this listener for somebody.
     if (request.listenerCount('response') === 0) response.resume();
   });
-  request.once('close', () => miss.failed());
+  const fail = (): void => miss.failed();
+  request.once('close', fail);
+  // Agents for proxies may tell a request of an error and leave it at that: it never closes.
+  request.once(errorMonitor, fail);
 }
 
 /** One request on its way through the gate. */

@@ -1,4 +1,4 @@
-import { Agent } from 'node:http';
+import { Agent, type ClientRequest } from 'node:http';
 import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import axios from 'axios';
@@ -347,25 +347,31 @@ withEachClient(
   },
 );
 
-/** As one does whose certificates or options cannot be used: Node's agents throw what `createConnection` throws. */
-class UselessAgent extends Agent {
+/** Node's agents throw what `createConnection` throws, for certificates that cannot be used say. */
+class ThrowingAgent extends Agent {
   override createConnection(): never {
     throw new Error('no connection can be made');
   }
 }
-withEachClient(
-  test,
-  'nobody waits for a request that could not even be made',
-  counting,
-  memory,
-  async ({ client, origin, at }) => {
-    const error = await client.ask(at('/'), { agent: new UselessAgent() }).catch((reason: unknown) => reason);
+
+/** As agents for proxies may do: the request is told of an error, and never closes. */
+class FailingAgent extends Agent {
+  addRequest(request: ClientRequest): void {
+    process.nextTick(() => request.emit('error', new Error('no connection can be made')));
+  }
+}
+for (const [what, makeAgent] of [
+  ['could not even be made', () => new ThrowingAgent()],
+  ['never got a connection', () => new FailingAgent()],
+] as const) {
+  withEachClient(test, `nobody waits for a request that ${what}`, counting, memory, async ({ client, origin, at }) => {
+    const error = await client.ask(at('/'), { agent: makeAgent() }).catch((reason: unknown) => reason);
     assert.match(String(error), /no connection can be made/);
     const answer = await client.ask(at('/'));
     assert.is(answer.text, '/ 1');
     assert.is(answer.info?.status, 'miss');
     assert.is(origin.hits.length, 1);
-  },
-);
+  });
+}
 
 test.run();
