@@ -1,5 +1,6 @@
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { publish } from '../diagnostics.js';
+import { CacheError } from '../errors.js';
 import type { EntryWriter } from '../store/contract.js';
 import type { OriginResponse } from './messages.js';
 import type { BodySink } from './tap.js';
@@ -79,8 +80,9 @@ export class Recording implements BodySink {
     return this.#followers > 0 || (expectedBytes !== undefined && expectedBytes - this.#bytes <= finishAbandonedBytes);
   }
 
-  /** Reads along, from the first byte and at its own pace. Not once it is over. */
+  /** Reads along, from the first byte and at its own pace. Once it is over, that fails: the store has it by then, or nobody. */
   follow(): Readable {
+    if (this.#isOver) return broken('the body was read along with too late');
     this.#followers += 1;
     this.#origin?.body.share();
     const body = this.#writer.openBody();
@@ -88,13 +90,6 @@ export class Recording implements BodySink {
       this.#followers -= 1;
     });
     return body;
-  }
-
-  /** What it holds is no longer valid: it never becomes visible. */
-  cancel(): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    void this.#abort('invalidated');
   }
 
   #commit(): void {
@@ -119,4 +114,12 @@ export class Recording implements BodySink {
     this.#isFinished = true;
     for (const callback of this.#onFinished.splice(0)) callback();
   }
+}
+
+function broken(message: string): Readable {
+  return new Readable({
+    read() {
+      this.destroy(new CacheError('ERR_CACHE_ABORTED', message));
+    },
+  });
 }

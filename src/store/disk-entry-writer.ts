@@ -142,7 +142,8 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
   }
 
   isLost(position: number): boolean {
-    return this.#refused !== undefined && this.#window.isForgotten(position);
+    const isElsewhere = this.#refused === undefined && this.#file !== undefined;
+    return !isElsewhere && this.#window.isForgotten(position);
   }
 
   openFile(): Promise<ReadHandle> {

@@ -36,7 +36,10 @@ export function createRunningStream(source: RunningSource, start: number): Reada
       const length = Math.min(spanBytes, source.fileBytes - position);
       if (length > 0) {
         handle ??= await source.openFile();
-        if (stream.destroyed) handle.close();
+        if (stream.destroyed) {
+          handle.close();
+          return null;
+        }
         return await handle.read(position, length);
       }
       if (source.isLost(position)) {

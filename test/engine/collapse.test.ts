@@ -316,6 +316,20 @@ for (const tier of ['memory', 'disk'] as const) {
       assert.is(origin.hits.length, 1);
       await closed;
     }));
+
+  test(`who joins, and begins to read when the body is stored, gets all of it (${tier})`, () =>
+    onBench(makers.axios, inTwoParts, tier === 'memory' ? memory : {}, async ({ client, cache, origin, at }) => {
+      const instance = cacheAxios(axios.create({ proxy: false }), cache);
+      const first = client.ask(at('/'));
+      await origin.arrived(1);
+      const late = await instance.get<Readable>(at('/'), { responseType: 'stream' });
+      assert.is(late.cacheInfo?.status, 'collapsed');
+      goOn();
+      assert.ok((await first).body.equals(body));
+      await cache.flush();
+      assert.ok((await buffer(late.data)).equals(body));
+      assert.is(origin.hits.length, 1);
+    }));
 }
 
 const stale = valved(() => {
