@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { isAlive, readIdentity, silenceMs, thisProcess } from './process-identity.js';
 
 /** Somebody else has had the turn all the time that was waited for it. */
-export class TurnTakenError extends Error {
+class TurnTakenError extends Error {
   readonly code = 'ERR_CACHE_LOCKED';
 }
 

@@ -67,7 +67,7 @@ export function firstSequenceOf(hint: Uint8Array): number {
 }
 
 /** Calls back with every row of an intact hint, in the order of the log, until that returns `false`. */
-export function forEachRow(hint: Uint8Array, visit: (header: RecordHeader, offset: number) => boolean): void {
+function forEachRow(hint: Uint8Array, visit: (header: RecordHeader, offset: number) => boolean): void {
   const view = viewOf(hint);
   for (let at = frameBytes; at < hint.byteLength; at += recordHeaderBytes) {
     const header = readHeader(view, at);

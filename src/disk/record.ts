@@ -58,7 +58,7 @@ export interface RecordHeader {
   readonly namespaceHash: number;
 }
 
-export const noHash: KeyHash = { a: 0, b: 0, c: 0, d: 0 };
+const noHash: KeyHash = { a: 0, b: 0, c: 0, d: 0 };
 
 /** A header with nothing in it but what is given: the rest is 0. */
 export function headerWith(fields: Partial<RecordHeader> & Pick<RecordHeader, 'type' | 'sequence'>): RecordHeader {
@@ -84,7 +84,7 @@ export function headerWith(fields: Partial<RecordHeader> & Pick<RecordHeader, 't
   };
 }
 
-export function blockCountOf(bodyBytes: number, blockShift: number): number {
+function blockCountOf(bodyBytes: number, blockShift: number): number {
   return Math.ceil(bodyBytes / 2 ** blockShift);
 }
 

@@ -3,7 +3,7 @@ export const sequencesPerMs = 2048;
 /** Processes that have a directory open each count in a lane of their own, so that no two records of it have the same number. */
 export const lanes = 64;
 /** A record that is written this long after its number was given out is not written at all, in ms. */
-export const maxLatenessMs = 30_000;
+const maxLatenessMs = 30_000;
 export const lateSequences = 2 * maxLatenessMs * sequencesPerMs;
 
 /** The next number of a lane: by the clock, but always higher than the last one, whoever's that was. */

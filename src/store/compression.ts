@@ -31,7 +31,7 @@ export interface CompressionOptions {
   readonly minGain?: number;
 }
 
-export const compressionDefaults: Required<CompressionOptions> = Object.freeze({
+const compressionDefaults: Required<CompressionOptions> = Object.freeze({
   minBytes: 1024,
   types: Object.freeze([
     'text/*',

@@ -1,7 +1,7 @@
 import { filterHashOf } from '../disk/key-hash.js';
 
 /** What hosts are compared by before a head is read: host without port, in lower case; empty if there is none. */
-export function hostOfUrl(url: string): string {
+function hostOfUrl(url: string): string {
   return /^[a-z][a-z0-9+.-]*:\/\/(?:[^/?#]*@)?(\[[^\]]*\]|[^/?#:]*)/i.exec(url)?.[1]?.toLowerCase() ?? '';
 }
 
