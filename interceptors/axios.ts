@@ -163,6 +163,8 @@ async function askThroughGate(
   const gate = {
     cache,
     options: choice,
+    // A buffer may be the only chunk there was.
+    isCollected: config.responseType !== 'stream' && config.responseType !== 'arraybuffer',
     timeoutMs: Number(config.timeout) || 0,
     standInFor,
     onAnswer: (answer: CacheInfo) => {

@@ -37,6 +37,8 @@ interface AgentInternals {
 export interface GateOptions {
   readonly cache: Cache;
   readonly options: CacheRequestOptions | undefined;
+  /** The client makes one body of the chunks, and nobody else sees them. */
+  readonly isCollected?: boolean;
   /** How long the client waits for an answer: no longer than that does a request wait for another's. 0: no limit. */
   readonly timeoutMs?: number;
   /** The origin failed with this already: what the cache has in its place is the answer, or this error again. */
@@ -83,14 +85,14 @@ export function gateAgent(real: Agent, gate: GateOptions): Agent {
 export function watch(
   request: ClientRequest,
   miss: Miss,
-  { onAnswer }: { onAnswer?(info: CacheInfo, response: IncomingMessage): void },
+  { onAnswer, isCollected }: { onAnswer?(info: CacheInfo, response: IncomingMessage): void; isCollected?: boolean },
 ): void {
   const { emit } = request;
   let isAnswered = false;
   const look = (response: IncomingMessage): void => {
     if (isAnswered) return;
     isAnswered = true;
-    const origin = originResponseOf(response);
+    const origin = originResponseOf(response, isCollected);
     const { head, info } = miss.answered(origin);
     onAnswer?.(info, response);
     addFields(response, head.fields.slice(origin.head.fields.length));
@@ -142,7 +144,7 @@ class Hop {
     this.#carry = carry;
     this.#gate = gate;
     this.#guard = new Guard(request, (response) => {
-      this.#origin = originResponseOf(response);
+      this.#origin = originResponseOf(response, gate.isCollected);
     });
     this.#hold();
   }

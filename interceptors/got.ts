@@ -101,7 +101,7 @@ function ask(
 function goOut(miss: Miss, url: URL, native: NativeOptions, gotOptions: GotOptions): ReturnType<RequestFunction> {
   const passOn = (result: GotResult | undefined): GotResult => {
     if (result === undefined) throw new TypeError(noAnswer);
-    if (isClientRequest(result)) watch(result, miss, rememberInfo);
+    if (isClientRequest(result)) watch(result, miss, gotOptions.isStream ? rememberInfo : rememberInfoOfCollected);
     // The user's own `request` function answered by itself: that is the answer, and none of the cache's business.
     else miss.failed();
     return result;
@@ -131,6 +131,8 @@ const rememberInfo = {
     Object.assign(response, { cacheInfo: info });
   },
 };
+
+const rememberInfoOfCollected = { ...rememberInfo, isCollected: true };
 
 /** One request of got's, redirects and retries being requests of their own. */
 class GotHop {
@@ -214,7 +216,7 @@ class GotHop {
     clearTimeout(this.#timer);
     const request = await this.#issue(fields === undefined ? this.#native.headers : headersOf(fields));
     const guard = new Guard(request, (response) => {
-      this.#origin = originResponseOf(response);
+      this.#origin = originResponseOf(response, !this.#gotOptions.isStream);
     });
     this.#guard = guard;
     this.#resolve(request);

@@ -1,8 +1,11 @@
 import { type ClientRequest, IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
 import { type FieldLines, type OriginResponse, Tap } from '../src/index.js';
 
-/** A response of Node's HTTP client as the engine takes it. To be made in the turn in which the response arrives. */
-export function originResponseOf(response: IncomingMessage): OriginResponse {
+/**
+ * A response of Node's HTTP client as the engine takes it. To be made in the turn in which the response arrives. `isCollected`: the client makes one
+ * body of the chunks, and nobody else sees them.
+ */
+export function originResponseOf(response: IncomingMessage, isCollected = false): OriginResponse {
   const isUntouched = isWire(response);
   return {
     head: {
@@ -11,7 +14,7 @@ export function originResponseOf(response: IncomingMessage): OriginResponse {
       httpVersion: response.httpVersion,
       fields: wireFieldsOf(response),
     },
-    body: new Tap(response, () => isUntouched && isWhole(response)),
+    body: new Tap(response, () => isUntouched && isWhole(response), !isCollected),
     trailers: () => response.rawTrailers ?? [],
   };
 }

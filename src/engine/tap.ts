@@ -35,6 +35,7 @@ export class Tap<Stream extends Readable = Readable> {
   readonly stream: Stream;
   readonly #streamPush: Readable['push'];
   readonly #streamRead: Readable['_read'];
+  readonly #mayBeWrittenOver: boolean;
   #early: Uint8Array[] = [];
   #earlyEnd: boolean | undefined;
   #sink: BodySink | undefined;
@@ -52,9 +53,13 @@ export class Tap<Stream extends Readable = Readable> {
   /** The reader has gone away, and the body goes on without it; called when it is over. */
   #letGo: (() => void) | undefined;
 
-  /** `isComplete` is asked when the stream ends: did the whole body arrive, as far as its framing tells? */
-  constructor(stream: Stream, isComplete: () => boolean) {
+  /**
+   * `isComplete` is asked when the stream ends: did the whole body arrive, as far as its framing tells? `mayBeWrittenOver`: its chunks go to somebody
+   * who may do with them as he pleases, and must not spoil what is stored.
+   */
+  constructor(stream: Stream, isComplete: () => boolean, mayBeWrittenOver = true) {
     this.stream = stream;
+    this.#mayBeWrittenOver = mayBeWrittenOver;
     this.#streamPush = stream.push;
     this.#streamRead = stream._read;
     stream.push = (chunk: unknown, encoding?: BufferEncoding) => this.#pushed(chunk, encoding, isComplete);
@@ -171,8 +176,9 @@ export class Tap<Stream extends Readable = Readable> {
   #chunk(chunk: Uint8Array): void {
     this.#bytes += chunk.byteLength;
     if (this.#isOver) return;
-    if (this.#sink === undefined) this.#early.push(chunk);
-    else this.#feed(chunk);
+    const own = this.#mayBeWrittenOver ? Buffer.from(chunk) : chunk;
+    if (this.#sink === undefined) this.#early.push(own);
+    else this.#feed(own);
   }
 
   #feed(chunk: Uint8Array): void {

@@ -2,9 +2,11 @@ import { Agent, type ClientRequest } from 'node:http';
 import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import axios from 'axios';
+import got from 'got';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cacheAxios } from '../../interceptors/axios.js';
+import { cacheGot } from '../../interceptors/got.js';
 import { bytesOf } from '../contract/contract-kit.js';
 import { type Answer, makers } from './clients.js';
 import { entriesOf, nextEvent, onBench, withEachClient } from './fixture.js';
@@ -331,6 +333,27 @@ for (const tier of ['memory', 'disk'] as const) {
       assert.is(origin.hits.length, 1);
     }));
 }
+
+test('who writes over the chunks of a body spoils nothing of what is stored', () =>
+  onBench(
+    makers.axios,
+    (_, response) => void reply(response, 'x'.repeat(30_000), fresh),
+    {},
+    async (bench) => {
+      const { client, cache, at } = bench;
+      const instance = cacheAxios(axios.create({ proxy: false }), cache);
+      const { data } = await instance.get<Readable>(at('/'), { responseType: 'stream' });
+      for await (const chunk of data) chunk.fill(0);
+      const stream = got.extend(cacheGot(cache)).stream(at('/2'));
+      for await (const chunk of stream) chunk.fill(0);
+      await cache.flush();
+      for (const path of ['/', '/2']) {
+        const again = await client.ask(at(path));
+        assert.is(again.isFromCache, true);
+        assert.ok(again.text === 'x'.repeat(30_000));
+      }
+    },
+  ));
 
 const stale = valved(() => {
   let count = 0;
