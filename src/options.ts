@@ -160,6 +160,11 @@ export interface CacheOptions extends RequestOptions {
    */
   readonly compression?: boolean | CompressionOptions;
   /**
+   * Keep bodies above 1 MiB that are the same, byte for byte, in one file, whatever their URLs.
+   * @default true
+   */
+  readonly deduplicate?: boolean;
+  /**
    * Memory for a tier above the disk that holds heads and small bodies that are asked for again, in bytes of real cost. 0 turns it off.
    * @default 0
    */
@@ -283,6 +288,7 @@ export const cacheDefaults: Required<WithoutStore> = Object.freeze({
   maxEntries: Infinity,
   minFreeBytes: 0,
   compression: false,
+  deduplicate: true,
   memoryBytes: 0,
   lock: 'shared',
   shared: true,
@@ -407,6 +413,7 @@ const cacheChecks: Readonly<Record<keyof CacheOptions, Check>> = {
     test: (value) => compressionFault(value) === undefined,
     fault: compressionFault,
   },
+  deduplicate: { allowed: 'true or false', test: isBoolean },
   memoryBytes: bytes,
   lock: { allowed: "'shared' or 'exclusive'", test: (value) => value === 'shared' || value === 'exclusive' },
   shared: { allowed: 'true or false', test: isBoolean },

@@ -1,11 +1,13 @@
 import { closeSync, constants, fdatasyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { asLink, contentOf } from '../src/disk/body-content.js';
 import type { SegmentName } from '../src/disk/index-table.js';
 import { bodiesFolder, bodyFileNameOf, formatFolder, temporaryFolder } from '../src/disk/layout.js';
 import { fileBlockShift } from '../src/disk/record.js';
 import { failureOf } from '../src/protocol/failure.js';
 import type { BodyAnswer, BodySlab, WriterSession } from '../src/protocol/messages.js';
+import type { BodyTwins } from './body-twins.js';
 import { syncFolder } from './files.js';
 
 interface OpenBody {
@@ -23,11 +25,14 @@ const blockLimit = 2 ** fileBlockShift;
 export class BodyFiles {
   readonly #root: string;
   readonly #writer: number;
+  readonly #twins: BodyTwins | undefined;
   readonly #open = new Map<number, OpenBody>();
 
-  constructor(session: WriterSession) {
+  /** With `twins`, files with the same bytes become links to one. */
+  constructor(session: WriterSession, twins: BodyTwins | undefined) {
     this.#root = join(session.directory, formatFolder);
     this.#writer = session.writer;
+    this.#twins = twins;
   }
 
   /** Writes every piece; the first failure of a file is the answer for the whole file. */
@@ -55,15 +60,12 @@ export class BodyFiles {
     if (body === undefined) return { file, outcome: 'failed', failure: { code: '', message: 'no such body file' } };
     try {
       if (body.blockBytes > 0) body.crcs.push(body.crc);
-      fdatasyncSync(body.fd);
-      const [folder, name] = bodyFileNameOf(this.#nameOf(file));
-      const bodies = join(this.#root, bodiesFolder);
-      if (mkdirSync(join(bodies, folder), { recursive: true, mode: 0o700 }) !== undefined) syncFolder(bodies);
-      renameSync(this.#temporaryOf(file), join(bodies, folder, name));
-      syncFolder(join(bodies, folder));
+      const crcs = Uint32Array.from(body.crcs);
+      const { bytes } = body;
+      const content = this.#settle(file, body, contentOf(crcs));
       this.#open.delete(file);
       closeSync(body.fd);
-      return { file, outcome: 'finished', bytes: body.bytes, crcs: Uint32Array.from(body.crcs) };
+      return { file, outcome: 'finished', bytes, crcs, content };
     } catch (error) {
       this.#giveUp(file);
       return { file, outcome: 'failed', failure: failureOf(error) };
@@ -88,12 +90,32 @@ export class BodyFiles {
     }
   }
 
+  /** Gives a whole file its name in `bodies/`, durably. Returns its content, marked if it became a link. */
+  #settle(file: number, { fd, bytes }: OpenBody, content: number): number {
+    const [folder, name] = bodyFileNameOf(this.#nameOf(file));
+    const bodies = join(this.#root, bodiesFolder);
+    if (mkdirSync(join(bodies, folder), { recursive: true, mode: 0o700 }) !== undefined) syncFolder(bodies);
+    const path = join(bodies, folder, name);
+    // What it is linked to was synced when it got its name.
+    const isLink = this.#twins?.link(fd, { bytes, content }, path) === true;
+    if (isLink) {
+      rmSync(this.#temporaryOf(file));
+    } else {
+      fdatasyncSync(fd);
+      renameSync(this.#temporaryOf(file), path);
+    }
+    syncFolder(join(bodies, folder));
+    // The newest is the last to go.
+    this.#twins?.remember({ ...this.#nameOf(file), bytes, content });
+    return isLink ? asLink(content) : content;
+  }
+
   remove(name: SegmentName): void {
     rmSync(join(this.#root, bodiesFolder, ...bodyFileNameOf(name)), { force: true });
   }
 
   #begin(file: number): OpenBody {
-    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
     const body = { fd: openSync(this.#temporaryOf(file), flags, 0o600), crcs: [], crc: 0, blockBytes: 0, bytes: 0 };
     this.#open.set(file, body);
     return body;

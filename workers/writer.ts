@@ -16,6 +16,7 @@ import type {
 } from '../src/protocol/messages.js';
 import { moving } from '../src/protocol/pool.js';
 import { BodyFiles } from './body-files.js';
+import { BodyTwins } from './body-twins.js';
 import { CarryOver } from './carry-over.js';
 import { checkRecords, findOrphans } from './check-records.js';
 import { freeBytesOf, syncFolder } from './files.js';
@@ -32,6 +33,8 @@ interface Writer {
 
 let writer: Writer | undefined;
 let membership: Membership | undefined;
+/** Filled at the opening: what earlier sessions and other processes stored can be linked to as well. */
+let twins: BodyTwins | undefined;
 
 /** The one thread that writes to a directory. Does nothing that outlives the task it was asked in. */
 export default function handle(task: WriterTask): OpenAnswer | BatchAnswer | CheckAnswer | OrphanAnswer | CloseAnswer {
@@ -40,6 +43,10 @@ export default function handle(task: WriterTask): OpenAnswer | BatchAnswer | Che
       const answer = openDirectory(task);
       if (answer.outcome === 'failed') return answer;
       membership = new Membership(join(task.directory, formatFolder), { ...answer, lock: task.lock });
+      if (task.deduplicate) {
+        twins = new BodyTwins(join(task.directory, formatFolder));
+        for (const file of answer.index.bodyFiles.values()) twins.remember(file);
+      }
       const { table, hash, sequence, columns } = answer.index;
       return moving(answer, [table.buffer, hash.buffer, sequence.buffer, columns.buffer]);
     }
@@ -115,7 +122,8 @@ function writerFor(session: WriterSession): Writer {
   if (writer?.id !== session.writer) {
     const log = new SegmentLog(session, (end) => membershipFor(session).publish(end));
     const carryOver = new CarryOver(join(session.directory, formatFolder, segmentsFolder));
-    writer = { id: session.writer, log, bodies: new BodyFiles(session), carryOver };
+    if (session.deduplicate) twins ??= new BodyTwins(join(session.directory, formatFolder));
+    writer = { id: session.writer, log, bodies: new BodyFiles(session, twins), carryOver };
   }
   return writer;
 }

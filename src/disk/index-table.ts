@@ -22,6 +22,8 @@ export interface BodyFile {
   readonly writer: number;
   readonly number: number;
   readonly bytes: number;
+  /** See `contentOf`. */
+  readonly content: number;
 }
 
 /** Where a stored response is in the log. */
@@ -795,8 +797,10 @@ export class DiskIndex {
   }
 }
 
-function fileOf(header: RecordHeader): BodyFile {
-  return { writer: header.bodyWriter, number: header.bodyNumber, bytes: header.bodyBytes };
+/** The body of a record that is in a file. */
+export function fileOf(header: RecordHeader): BodyFile {
+  const { bodyWriter: writer, bodyNumber: number, bodyBytes: bytes, bodyOffset: content } = header;
+  return { writer, number, bytes, content };
 }
 
 /** In seconds, rounded up; 0 for never. What is beyond the year 2106 is never. */

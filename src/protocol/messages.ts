@@ -20,6 +20,8 @@ export interface WriterSession {
   readonly segmentBytes: number;
   /** For bodies whose records name a codec: how hard to try, and the part that must be gained. */
   readonly compression: { readonly level: number; readonly minGain: number } | undefined;
+  /** Whether body files with the same bytes become links to one. */
+  readonly deduplicate: boolean;
 }
 
 export interface OpenTask {
@@ -28,6 +30,7 @@ export interface OpenTask {
   readonly lock: LockMode;
   readonly nowMs: number;
   readonly measureFree: boolean;
+  readonly deduplicate: boolean;
 }
 
 /** Records back to back, complete but for their checksums and for their heads, which are drafts that the worker packs. */
@@ -148,7 +151,14 @@ export type MoveAnswer =
 
 export type BodyAnswer =
   | { readonly file: number; readonly outcome: 'written'; readonly bytes: number }
-  | { readonly file: number; readonly outcome: 'finished'; readonly bytes: number; readonly crcs: Uint32Array }
+  | {
+      readonly file: number;
+      readonly outcome: 'finished';
+      readonly bytes: number;
+      readonly crcs: Uint32Array;
+      /** See `contentOf`. */
+      readonly content: number;
+    }
   | { readonly file: number; readonly outcome: 'failed'; readonly failure: WriterFailure };
 
 export interface CheckAnswer {

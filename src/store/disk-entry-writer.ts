@@ -7,12 +7,17 @@ import type { CommitResult, CreateOptions, DeclineReason, EntryWriter } from './
 import { ChunkWindow } from './disk-chunks.js';
 import type { ReadHandle } from './disk-files.js';
 import { createRunningStream, type RunningSource } from './disk-running-body.js';
-import { fileCostOf } from './disk-space.js';
 
 /** The body of a response that is about to be committed. */
 export type WrittenBody =
   | { readonly place: 'memory'; chunks: readonly Uint8Array[]; readonly bytes: number }
-  | { readonly place: 'file'; readonly file: number; readonly bytes: number; readonly crcs: Uint32Array };
+  | {
+      readonly place: 'file';
+      readonly file: number;
+      readonly bytes: number;
+      readonly crcs: Uint32Array;
+      readonly content: number;
+    };
 
 /** What a writer needs of its store. */
 export interface WriterHost {
@@ -229,10 +234,10 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
     if (this.#refused !== undefined) return { outcome: 'declined', reason: this.#refused };
     if (answer.outcome !== 'finished' || answer.bytes !== bytes) return { outcome: 'declined', reason: 'unavailable' };
     // From here on the space belongs to the record.
-    this.#reserve(fileCostOf(bytes) - this.#reservedBytes);
-    this.#reservedBytes = 0;
+    this.#reserve(-this.#reservedBytes);
     this.#isQueued = true;
-    return this.#host.commit(this.key, head, this.options, { place: 'file', file, bytes, crcs: answer.crcs });
+    const { crcs, content } = answer;
+    return this.#host.commit(this.key, head, this.options, { place: 'file', file, bytes, crcs, content });
   }
 
   #onFile(answer: BodyAnswer): void {

@@ -2,7 +2,7 @@ import type { DiskIndex, SegmentName } from '../disk/index-table.js';
 import type { KeyHash } from '../disk/key-hash.js';
 import { recordCostOf, recordHeaderBytes } from '../disk/record.js';
 import type { MoveAnswer, MoveTask } from '../protocol/messages.js';
-import { type DiskSpace, fileCostOf, type Segment } from './disk-space.js';
+import type { DiskSpace, Segment } from './disk-space.js';
 import { EntryHand, FileHand, type Turn } from './eviction-hands.js';
 
 export interface EvictorHost {
@@ -204,11 +204,12 @@ export class DiskEvictor {
     if (slot < 0) return false;
     const sequence = index.sequenceOf(slot);
     const hash = index.hashOf(slot);
+    const { usedBytes } = space;
     this.#evictedEntries += 1;
-    this.#evictedBytes += fileCostOf(index.bodyFileOf(slot)?.bytes ?? 0);
     index.forget(slot);
     space.noteEvicted(sequence);
     this.#host.freeFiles();
+    this.#evictedBytes += usedBytes - space.usedBytes;
     this.#host.noteGone(hash, sequence);
     return true;
   }
@@ -336,7 +337,7 @@ export class DiskEvictor {
     const bytes = this.#evictedBytes;
     this.#evictedEntries = 0;
     this.#evictedBytes = 0;
-    if (bytes > 0) this.#host.onEvicted(entries, bytes);
+    if (entries > 0 || bytes > 0) this.#host.onEvicted(entries, bytes);
     return bytes > 0;
   }
 }

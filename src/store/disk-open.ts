@@ -17,6 +17,8 @@ export interface DiskStoreOptions {
   readonly minFreeBytes?: number;
   /** How bodies are compressed. @default not at all */
   readonly compression?: CompressionOptions;
+  /** Whether bodies of more than 1 MiB that are the same, byte for byte, share one file. @default true */
+  readonly deduplicate?: boolean;
   /** A longer response is not stored, in bytes. @default maxBytes / 4 */
   readonly maxEntryBytes?: number;
   /** `shared`: other processes may have the directory open as well. `exclusive`: none may. @default 'shared' */
@@ -48,11 +50,12 @@ const defaultWorker = new URL('../../workers/writer.js', import.meta.url);
  */
 export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStore> {
   const directory = resolve(options.directory);
-  const { nowMs = Date.now, lock = 'shared', minFreeBytes = 0 } = options;
+  const { nowMs = Date.now, lock = 'shared', minFreeBytes = 0, deduplicate = true } = options;
   const pool = createWriterPool(options.workerUrl ?? defaultWorker);
   let answer: OpenAnswer;
   try {
-    answer = await pool.open({ kind: 'open', directory, lock, nowMs: nowMs(), measureFree: minFreeBytes > 0 });
+    const measureFree = minFreeBytes > 0;
+    answer = await pool.open({ kind: 'open', directory, lock, nowMs: nowMs(), measureFree, deduplicate });
   } catch (cause) {
     await pool.close(undefined).catch(() => {});
     throw new CacheError('ERR_CACHE_WORKER', 'the thread that writes the cache could not be started', { cause });
@@ -68,6 +71,7 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStor
     maxEntries: options.maxEntries ?? Infinity,
     minFreeBytes,
     compression: options.compression,
+    deduplicate,
     maxEntryBytes: options.maxEntryBytes ?? Math.floor(options.maxBytes / 4),
     segmentBytes: options.segmentBytes ?? Math.min(64 * MiB, Math.max(MiB / 4, Math.floor(options.maxBytes / 128))),
     maxOpenSegments: options.maxOpenSegments ?? 192,

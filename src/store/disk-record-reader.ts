@@ -1,6 +1,6 @@
 import { codecs, decode, isCodecKnown } from '../disk/codecs.js';
 import { unpackHead } from '../disk/head-codec.js';
-import type { BodyFile, LogPlace } from '../disk/index-table.js';
+import { fileOf, type LogPlace } from '../disk/index-table.js';
 import {
   areBlocksIntact,
   blockCrcsOf,
@@ -95,12 +95,8 @@ export async function openBodyOf(
       return { handle: await files.openSegment(segment), startInFile: header.bodyOffset };
     }
     case bodyPlaces.file:
-      return { handle: await files.openBody(bodyFileOf(header)), startInFile: 0 };
+      return { handle: await files.openBody(fileOf(header)), startInFile: 0 };
   }
-}
-
-function bodyFileOf(header: RecordHeader): BodyFile {
-  return { writer: header.bodyWriter, number: header.bodyNumber, bytes: header.bodyBytes };
 }
 
 function recordHeaderEnd(header: RecordHeader): number {

@@ -1,5 +1,5 @@
 import type { LogEnd } from '../disk/board.js';
-import type { DiskIndex, LogPlace, SegmentName } from '../disk/index-table.js';
+import { type DiskIndex, fileOf, type LogPlace, type SegmentName } from '../disk/index-table.js';
 import { hashOfKey, type KeyHash, namespaceHashOf } from '../disk/key-hash.js';
 import { bodyPlaces, type RecordHeader, recordCostOf, recordTypes } from '../disk/record.js';
 import { lateSequences, sequencesPerMs } from '../disk/sequences.js';
@@ -9,7 +9,7 @@ import type { DiskEntryWriter } from './disk-entry-writer.js';
 import type { DiskFiles } from './disk-files.js';
 import { DiskFollower, type ForeignRecord } from './disk-follower.js';
 import type { RecordWriter } from './disk-record-writer.js';
-import { type DiskSpace, fileCostOf } from './disk-space.js';
+import type { DiskSpace } from './disk-space.js';
 import { namespaceOf } from './select.js';
 
 export interface SharingParts {
@@ -127,7 +127,7 @@ export class DiskSharing {
       space.reserveRecords(recordCostOf(header.recordBytes));
       space.settle(segment, ordinal, header.recordBytes);
       if (header.type === recordTypes.stored && header.place === bodyPlaces.file) {
-        space.reserve(fileCostOf(header.bodyBytes));
+        space.addFile(fileOf(header));
       }
       this.#parts.records.observe(header.sequence);
       this.#supersedeBy(header);
@@ -140,7 +140,7 @@ export class DiskSharing {
 
   #releaseFreed(): void {
     const { index, space } = this.#parts;
-    for (const file of index.takeFreedFiles()) space.release(fileCostOf(file.bytes));
+    for (const file of index.takeFreedFiles()) space.removeFile(file);
   }
 
   /** What is on its way in when another process invalidates it may be from before. */

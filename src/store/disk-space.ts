@@ -1,6 +1,7 @@
-import type { DiskIndex, SegmentName } from '../disk/index-table.js';
+import type { BodyFile, DiskIndex, SegmentName } from '../disk/index-table.js';
 import { recordCostOf, recordHeaderBytes } from '../disk/record.js';
 import type { SegmentInfo } from '../protocol/messages.js';
+import { BodyContents } from './body-contents.js';
 
 /** File systems give out space in blocks of this length, mostly. */
 const blockBytes = 4096;
@@ -46,6 +47,7 @@ export class DiskSpace {
   readonly #segments: Segment[] = [];
   readonly #byOrdinal = new Map<number, Segment>();
   readonly #others: SpaceOthers;
+  readonly #contents = new BodyContents();
   readonly #evicted = new Set<number>();
   #usedBytes = 0;
   /** The part of it that is for records that are not written yet. */
@@ -57,7 +59,7 @@ export class DiskSpace {
     this.#shrunkBytes = limits.maxBytes;
     this.#index = index;
     for (const { writer, number, bytes } of segments) this.#add({ writer, number }, bytes);
-    for (const file of index.bodyFiles()) this.#usedBytes += fileCostOf(file.bytes);
+    for (const file of index.bodyFiles()) this.addFile(file);
   }
 
   get usedBytes(): number {
@@ -103,13 +105,19 @@ export class DiskSpace {
     return this.#segments;
   }
 
-  /** Takes space for a body file, or gives it back. */
+  /** Takes space for a body file that is being written, or gives it back. */
   reserve(bytes: number): void {
     this.#usedBytes += bytes;
   }
 
-  release(bytes: number): void {
-    this.#usedBytes -= bytes;
+  /** Counts a body file that is whole. */
+  addFile(file: BodyFile): void {
+    if (this.#contents.add(file)) this.#usedBytes += fileCostOf(file.bytes);
+  }
+
+  /** A body file that was counted is gone, or will be. */
+  removeFile(file: BodyFile): void {
+    if (this.#contents.remove(file)) this.#usedBytes -= fileCostOf(file.bytes);
   }
 
   /** Takes space for records that will be written, or gives it back. */
@@ -182,6 +190,6 @@ export class DiskSpace {
   }
 }
 
-export function fileCostOf(bytes: number): number {
+function fileCostOf(bytes: number): number {
   return Math.ceil(bytes / blockBytes) * blockBytes;
 }

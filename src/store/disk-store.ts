@@ -1,5 +1,6 @@
+import { isLink } from '../disk/body-content.js';
 import { codecs } from '../disk/codecs.js';
-import { type Applied, DiskIndex, type LogPlace, type SegmentName } from '../disk/index-table.js';
+import { type Applied, type BodyFile, DiskIndex, type LogPlace, type SegmentName } from '../disk/index-table.js';
 import { hashOfKey, type KeyHash, namespaceHashOf } from '../disk/key-hash.js';
 import {
   bodyPlaces,
@@ -40,7 +41,7 @@ import { DiskInvalidation } from './disk-invalidation.js';
 import { DiskReader, type FoundRecord } from './disk-reader.js';
 import { RecordWriter } from './disk-record-writer.js';
 import { DiskSharing } from './disk-sharing.js';
-import { DiskSpace, fileCostOf } from './disk-space.js';
+import { DiskSpace } from './disk-space.js';
 import { DiskUpkeep } from './disk-upkeep.js';
 import { LingeringFiles } from './lingering-files.js';
 import { VersionTurns } from './version-turns.js';
@@ -52,6 +53,7 @@ export interface DiskStoreSettings {
   readonly maxEntries: number;
   readonly minFreeBytes: number;
   readonly compression: CompressionOptions | undefined;
+  readonly deduplicate: boolean;
   readonly maxEntryBytes: number;
   readonly segmentBytes: number;
   readonly maxOpenSegments: number;
@@ -109,6 +111,8 @@ export class DiskStore implements ResponseStore, WriterHost {
     compressed: 0,
     compressedRawBytes: 0,
     compressionSavedBytes: 0,
+    deduplicated: 0,
+    deduplicatedBytes: 0,
     workersLost: 0,
   };
   readonly queue: WriteQueue;
@@ -155,6 +159,7 @@ export class DiskStore implements ResponseStore, WriterHost {
         last: { number: 0, usedBytes: 0 },
         segmentBytes,
         compression: this.#compression && { level: this.#compression.level, minGain: this.#compression.minGain },
+        deduplicate: settings.deduplicate,
       },
       slabBytes,
       maxSlabs,
@@ -417,10 +422,11 @@ export class DiskStore implements ResponseStore, WriterHost {
 
   async commit(key: string, head: StoredHead, options: CreateOptions, body: WrittenBody): Promise<CommitResult> {
     const isFile = body.place === 'file';
+    if (isFile) this.#space.addFile(this.#fileOf(body));
     const hash = hashOfKey(key);
     const replaced = options.replaces?.filter((ref) => !this.#space.wasEvicted(ref.sequence)) ?? [];
     if (replaced.some((ref) => this.#slotOf(ref) < 0)) {
-      if (isFile) this.#giveBack(body.file, body.bytes);
+      if (isFile) this.#giveBack(this.#fileOf(body));
       return { outcome: 'declined', reason: 'superseded' };
     }
     const own = replaced.find((ref) => ref.key === key);
@@ -450,12 +456,13 @@ export class DiskStore implements ResponseStore, WriterHost {
         rawBytes: body.bytes,
         bodyWriter: isFile ? this.queue.session.writer : 0,
         bodyNumber: isFile ? body.file : 0,
+        bodyOffset: isFile ? body.content : 0,
       },
     });
     if (result.outcome === 'failed') {
       this.#comingEntries -= coming;
       this.#spare(victims);
-      if (isFile) this.#giveBack(body.file, body.bytes);
+      if (isFile) this.#giveBack(this.#fileOf(body));
       return { outcome: 'declined', reason: this.reasonOf(result.failure) };
     }
     const { place } = result.applied;
@@ -578,8 +585,12 @@ export class DiskStore implements ResponseStore, WriterHost {
     });
   }
 
-  #noteStored({ replaces, codec, bodyBytes, rawBytes }: RecordHeader): void {
+  #noteStored({ replaces, codec, place, bodyBytes, rawBytes, bodyOffset }: RecordHeader): void {
     if (replaces === 0) this.#comingEntries -= 1;
+    if (place === bodyPlaces.file && isLink(bodyOffset)) {
+      this.#counters.deduplicated += 1;
+      this.#counters.deduplicatedBytes += bodyBytes;
+    }
     if (codec === codecs.identity) return;
     this.#counters.compressed += 1;
     this.#counters.compressedRawBytes += rawBytes;
@@ -639,7 +650,7 @@ export class DiskStore implements ResponseStore, WriterHost {
 
   #freeFiles(): void {
     const freed = this.#index.takeFreedFiles();
-    for (const file of freed) this.#space.release(fileCostOf(file.bytes));
+    for (const file of freed) this.#space.removeFile(file);
     if (this.#sharing?.hadOthers) this.#lingering.add(freed);
     else this.queue.removeFiles(freed);
   }
@@ -694,9 +705,13 @@ export class DiskStore implements ResponseStore, WriterHost {
     return this.#reader.responseAt(result.applied.place, key, head, header.rawBytes);
   }
 
-  #giveBack(file: number, bytes: number): void {
-    this.#space.release(fileCostOf(bytes));
-    this.queue.removeFiles([{ writer: this.queue.session.writer, number: file }]);
+  #fileOf({ file: number, bytes, content }: Extract<WrittenBody, { place: 'file' }>): BodyFile {
+    return { writer: this.queue.session.writer, number, bytes, content };
+  }
+
+  #giveBack(file: BodyFile): void {
+    this.#space.removeFile(file);
+    this.queue.removeFiles([file]);
   }
 
   /** The slot of what a ref names; -1 if that is gone, or will be when what is queued is written. */

@@ -79,6 +79,7 @@ const table: Readonly<Record<string, { good: readonly unknown[]; bad: readonly u
   minFreeBytes: { good: [0, 1e9], bad: [-1, NaN, Infinity, '1', null], allowed: 'a number of bytes' },
   maxEntryBytes: { good: [0, 1e9], bad: [-1, NaN, '1', null], allowed: 'a number of bytes' },
   memoryBytes: { good: [0, 1e6], bad: [-1, NaN, '1', null], allowed: 'a number of bytes' },
+  deduplicate: { good: [true, false], bad: [1, 'no', null], allowed: 'true or false' },
   shared: { good: [true, false], bad: [1, 'no', null], allowed: 'true or false' },
   credentialFields: { good: [[], ['x-user']], bad: ['x', [1], null], allowed: 'a list of' },
   offline: { good: [true, false], bad: [1, 'no', null], allowed: 'true or false' },

@@ -1,14 +1,14 @@
 // time limit: 300 s
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmdirSync } from 'node:fs';
-import { lstat, readdir, statfs, writeFile } from 'node:fs/promises';
+import { statfs, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { StoreEvent } from '../../src/store/contract.js';
 import type { DiskStore } from '../../src/store/disk-store.js';
-import { bodyOf, bytesOf, headOf, inTemporaryDirectory, MiB, openIn, store } from './disk-fixture.js';
+import { blocksOf, bodyOf, bytesOf, headOf, inTemporaryDirectory, MiB, openIn, store } from './disk-fixture.js';
 
 const test = suite('disk store, budget');
 const bodyBytes = 20_000;
@@ -25,22 +25,6 @@ async function numbersIn(target: DiskStore): Promise<number[]> {
     numbers.push(number);
   }
   return numbers.sort((a, b) => a - b);
-}
-
-/** What `du` would say of everything in a directory; what goes meanwhile takes nothing. */
-async function blocksOf(directory: string): Promise<number> {
-  let bytes = 0;
-  for (const name of await readdir(directory, { recursive: true })) bytes += await blocksOfFile(join(directory, name));
-  return bytes;
-}
-
-async function blocksOfFile(path: string): Promise<number> {
-  try {
-    return (await lstat(path)).blocks * 512;
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return 0;
-    throw error;
-  }
 }
 
 test('what was used since it was stored outlives what was not, also in the next process', () =>
@@ -206,17 +190,19 @@ test('holds no more responses than maxEntries, and lets go of unused ones', () =
 
 test('stats().bytes is what the file system shows', () =>
   inTemporaryDirectory(async (directory) => {
-    for (const [name, sizes] of [
-      ['small', [100, 300, 50]],
-      ['pages', [20_000, 3000, 60_000]],
-      ['long', [MiB + 1, 3 * MiB, 2 * MiB + 77]],
+    for (const [name, sizes, bodies] of [
+      ['small', [100, 300, 50], 1],
+      ['pages', [20_000, 3000, 60_000], 1],
+      ['long', [MiB + 1, 3 * MiB, 2 * MiB + 77], 40],
+      ['long and the same', [MiB + 1, 3 * MiB, 2 * MiB + 77], 1],
+      ['long and often the same', [MiB + 1, 3 * MiB, 2 * MiB + 77], 7],
     ] as const) {
       const place = join(directory, name);
       const target = await openIn(place, { maxBytes: 64 * MiB });
-      const count = name === 'long' ? 40 : 3000;
+      const count = name.startsWith('long') ? 40 : 3000;
       for (let i = 0; i < count; i += 50) {
         const each = (_: unknown, j: number): Promise<unknown> =>
-          store(target, `k${i + j}`, bytesOf(sizes[(i + j) % 3] ?? 0, 1));
+          store(target, `k${i + j}`, bytesOf(sizes[(i + j) % 3] ?? 0, (i + j) % bodies));
         await Promise.all(Array.from({ length: Math.min(50, count - i) }, each));
       }
       const check = async (from: DiskStore, when: string): Promise<void> => {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { lstat, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
@@ -16,6 +16,20 @@ export async function inTemporaryDirectory(work: (directory: string) => Promise<
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/** What `du` would say of everything in a directory: links to one file count once, and what goes meanwhile takes nothing. */
+export async function blocksOf(directory: string): Promise<number> {
+  const files = new Map<number, number>();
+  for (const name of await readdir(directory, { recursive: true })) {
+    const file = await lstat(join(directory, name)).catch(unlessGone);
+    if (file !== undefined) files.set(file.ino, file.blocks * 512);
+  }
+  return [...files.values()].reduce((sum, bytes) => sum + bytes, 0);
+}
+
+function unlessGone(error: unknown): undefined {
+  if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
 }
 
 export function openIn(directory: string, options: Partial<DiskStoreOptions> = {}): Promise<DiskStore> {
