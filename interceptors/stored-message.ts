@@ -15,15 +15,23 @@ function addHeaderLines(message: IncomingMessage, lines: string[]): void {
   parserFacing._addHeaderLines(lines, lines.length);
 }
 
+/** Where a message keeps what Node's messages do not have. No private fields: what is made of a message, by `Object.create()` or as a `Proxy`, has none. */
+const ownState = Symbol('stored');
+
+interface State {
+  readonly message: StoredMessage;
+  readonly stored: StoredBody;
+  readonly trailers: FieldLines | undefined;
+  source: Readable | undefined;
+  reader: Readable | undefined;
+}
+
 /** A response out of the cache in the shape of Node's own, so that a client treats it like one off the wire. */
 export class StoredMessage extends IncomingMessage {
   /** What got reads `isFromCache` from. */
   readonly fromCache = true;
   readonly cacheInfo: CacheInfo;
-  readonly #stored: StoredBody;
-  readonly #trailers: FieldLines | undefined;
-  #source: Readable | undefined;
-  #reader: Readable | undefined;
+  readonly [ownState]: State;
 
   /**
    * A property that holds who reads a message, and ends the message with its reader. One for all of them: with functions of its own, each would be an
@@ -33,21 +41,26 @@ export class StoredMessage extends IncomingMessage {
     enumerable: true,
     configurable: true,
     get(this: StoredMessage): Readable | undefined {
-      return this.#reader;
+      return this[ownState].reader;
     },
-    set(this: StoredMessage, reader: Readable): void {
-      this.#reader = reader;
-      if (reader.destroyed) process.nextTick(() => this.destroy());
-      else reader.once('close', () => this.destroy());
+    set(this: StoredMessage, value: Readable): void {
+      const state = this[ownState];
+      const { message } = state;
+      if (this !== message) {
+        Object.defineProperty(this, 'request', { value, enumerable: true, configurable: true, writable: true });
+        return;
+      }
+      state.reader = value;
+      if (value.destroyed) process.nextTick(() => message.destroy());
+      else value.once('close', () => message.destroy());
     },
   };
 
   constructor(response: CacheResponse, stored: StoredBody) {
     super(noSocket);
     const { head, info, trailers } = response;
-    this.#trailers = trailers;
     this.cacheInfo = info;
-    this.#stored = stored;
+    this[ownState] = { message: this, stored, trailers, source: undefined, reader: undefined };
     this.statusCode = head.status;
     this.statusMessage = head.statusText;
     this.httpVersion = head.httpVersion;
@@ -58,35 +71,38 @@ export class StoredMessage extends IncomingMessage {
   }
 
   override _read(): void {
-    const { inline, isOwn } = this.#stored;
+    const state = this[ownState];
+    const { message, source } = state;
+    const { inline, isOwn } = state.stored;
     if (inline !== undefined) {
-      if (inline.byteLength > 0) this.push(isOwn ? bufferOver(inline) : Buffer.from(inline));
-      this.#complete();
+      if (inline.byteLength > 0) message.push(isOwn ? bufferOver(inline) : Buffer.from(inline));
+      complete(state);
       return;
     }
-    if (this.#source === undefined) this.#openSource();
-    else this.#source.resume();
+    if (source === undefined) openSource(state);
+    else source.resume();
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    this.#source?.destroy();
+    this[ownState].source?.destroy();
     super._destroy(error, callback);
   }
+}
 
-  #openSource(): void {
-    const source = this.#stored.open();
-    this.#source = source;
-    source.on('data', (chunk: Buffer) => {
-      if (!this.push(chunk)) source.pause();
-    });
-    source.on('end', () => this.#complete());
-    source.on('error', (error) => this.destroy(error));
-  }
+function openSource(state: State): void {
+  const { message, stored } = state;
+  const source = stored.open();
+  state.source = source;
+  source.on('data', (chunk: Buffer) => {
+    if (!message.push(chunk)) source.pause();
+  });
+  source.on('end', () => complete(state));
+  source.on('error', (error) => message.destroy(error));
+}
 
-  #complete(): void {
-    this.complete = true;
-    // Once it is complete, Node takes lines for trailers.
-    if (this.#trailers !== undefined) addHeaderLines(this, [...this.#trailers]);
-    this.push(null);
-  }
+function complete({ message, trailers }: State): void {
+  message.complete = true;
+  // Once it is complete, Node takes lines for trailers.
+  if (trailers !== undefined) addHeaderLines(message, [...trailers]);
+  message.push(null);
 }

@@ -267,6 +267,43 @@ const hooks: readonly GotRow[] = [
     except: { hit: 'no request is made', stale: 'no request is made', collapsed: 'no request is made' },
   },
   {
+    name: 'a handler that lays something over the response',
+    run: async ({ attach, url, note }) => {
+      const laid = { body: 'laid over', rawBody: Buffer.from('laid over'), request: undefined };
+      const client = (await attach(create())).extend({
+        handlers: [
+          async (options, next) => {
+            const response = (await next(options)) as unknown as Response;
+            const over = Object.create(response) as Response;
+            note(`of ${over.request.options.method} ${over.headers['content-type']}`);
+            Object.assign(over, laid);
+            note(`laid ${over.request} over ${response.request.options.method}`);
+            // A response off the wire is read through to its end by now; to destroy it is allowed.
+            over.destroy();
+            return response as never;
+          },
+        ],
+      });
+      return describe(client(url));
+    },
+  },
+  {
+    name: 'a proxy around a response that is read',
+    answer: always(200, asText, large),
+    run: async ({ attach, url, note }) => {
+      const stream = (await attach(create())).stream(url, { decompress: false });
+      const [response] = (await once(stream, 'response')) as [Response];
+      const proxy = new Proxy(response, {});
+      note(`${proxy.statusCode} ${proxy.request === response.request}`);
+      proxy.pause();
+      proxy.resume();
+      let bytes = 0;
+      for await (const chunk of stream) bytes += (chunk as Buffer).byteLength;
+      proxy.destroy();
+      return { bytes, isDestroyed: response.destroyed, complete: proxy.complete };
+    },
+  },
+  {
     name: 'options that a hook sees',
     run: async ({ attach, url, note }) => {
       const client = (await attach(create())).extend({
