@@ -8,6 +8,7 @@ import {
   type CacheChoice,
   CacheError,
   type CacheInfo,
+  type ChunksShown,
   checkChoice,
   layChoices,
   type Presented,
@@ -15,7 +16,7 @@ import {
 } from '../src/index.js';
 import { answerOrdinary, type ImpliedFields, impliedNames, isOrdinary } from './axios-ordinary.js';
 import type { RequiredAxiosInstance } from './axios-required.cjs';
-import { gateAgent } from './gate.js';
+import { type GateOptions, gateAgent } from './gate.js';
 import { fieldOf } from './origin.js';
 
 declare module 'axios' {
@@ -158,20 +159,17 @@ async function askThroughGate(
   standInFor?: Error,
 ): Promise<AxiosResponse> {
   let info: CacheInfo | undefined;
-  // The adapter writes what it adds into the user's fields.
-  const unknown = impliedNames.filter((name) => !implied.has(name) && !config.headers.has(name));
-  const gate = {
+  const gate: GateOptions = {
     cache,
     options: choice,
-    // A buffer may be the only chunk there was.
-    isCollected: config.responseType !== 'stream' && config.responseType !== 'arraybuffer',
+    shown: shownBy(config),
     timeoutMs: Number(config.timeout) || 0,
     standInFor,
-    onAnswer: (answer: CacheInfo) => {
+    onAnswer: (answer) => {
       info = answer;
       if (answer.status === 'hit') outlook.note(true);
     },
-    ...(unknown.length > 0 && { onPresented: (presented: Presented) => learnImplied(unknown, presented, implied) }),
+    onPresented: implied.size < impliedNames.length ? learner(config, implied) : undefined,
   };
   const { httpAgent, httpsAgent } = config;
   const [hasAgent, hasSecureAgent] = [Object.hasOwn(config, 'httpAgent'), Object.hasOwn(config, 'httpsAgent')];
@@ -201,12 +199,22 @@ function withInfo(response: AxiosResponse, info: CacheInfo | undefined): AxiosRe
 const isResponse = (value: unknown): value is AxiosResponse =>
   typeof value === 'object' && value !== null && 'status' in value;
 
-/** The fields that axios's adapter adds by itself, seen on a request that went through it: `Vary` may name them. */
-function learnImplied(unknown: readonly string[], presented: Presented, implied: ImpliedFields): void {
-  for (const name of unknown) {
-    const value = fieldOf(presented.request.fields, name.toLowerCase());
-    if (value !== undefined) implied.set(name, value);
-  }
+/** A buffer may be the only chunk that there was. What a user's own transport does with chunks, nobody knows. */
+function shownBy({ responseType, transport }: InternalAxiosRequestConfig): ChunksShown {
+  if (responseType === 'stream' || transport) return 'at-once';
+  return responseType === 'arraybuffer' ? 'at-end' : 'never';
+}
+
+/** Learns the fields that axios's adapter adds by itself from a request that goes through it: `Vary` may name them. */
+function learner(config: InternalAxiosRequestConfig, implied: ImpliedFields): (presented: Presented) => void {
+  // The adapter writes what it adds into the user's fields: to be looked at before.
+  const unknown = impliedNames.filter((name) => !implied.has(name) && !config.headers.has(name));
+  return (presented) => {
+    for (const name of unknown) {
+      const value = fieldOf(presented.request.fields, name.toLowerCase());
+      if (value !== undefined) implied.set(name, value);
+    }
+  };
 }
 
 let otherCopy: AxiosCopy | undefined;

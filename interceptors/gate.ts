@@ -7,6 +7,7 @@ import {
   type CacheInfo,
   type RequestOptions as CacheRequestOptions,
   type CacheResponse,
+  type ChunksShown,
   type FieldLines,
   type Miss,
   type OriginResponse,
@@ -21,6 +22,7 @@ import {
   fieldLinesOf,
   hasBody,
   headersOf,
+  linesSetOn,
   originResponseOf,
   setFields,
   wireFieldsOf,
@@ -37,15 +39,15 @@ interface AgentInternals {
 export interface GateOptions {
   readonly cache: Cache;
   readonly options: CacheRequestOptions | undefined;
-  /** The client makes one body of the chunks, and nobody else sees them. */
-  readonly isCollected?: boolean;
+  /** When others than the client come by the chunks of the body. */
+  readonly shown: ChunksShown;
   /** How long the client waits for an answer: no longer than that does a request wait for another's. 0: no limit. */
   readonly timeoutMs?: number;
   /** The origin failed with this already: what the cache has in its place is the answer, or this error again. */
   readonly standInFor?: Error | undefined;
   /** Told of every hop's answer, in order. */
   onAnswer?(info: CacheInfo): void;
-  onPresented?(presented: Presented): void;
+  readonly onPresented?: ((presented: Presented) => void) | undefined;
 }
 
 /**
@@ -53,9 +55,29 @@ export interface GateOptions {
  * free socket, so the client's own object, events, time-outs and redirects stay what they are; each hop comes by on its own.
  */
 export function gateAgent(real: Agent, gate: GateOptions): Agent {
+  return new Proxy(real, new AgentHandler(gate));
+}
+
+/** There are two for every request, one of them for nothing: so it is little until it is asked. */
+class AgentHandler implements ProxyHandler<Agent> {
+  readonly #gate: GateOptions;
+  #addRequest: AddRequest | undefined;
+
+  constructor(gate: GateOptions) {
+    this.#gate = gate;
+  }
+
+  get(real: Agent, name: string | symbol): unknown {
+    if (name !== 'addRequest') return Reflect.get(real, name);
+    this.#addRequest ??= addRequestThrough(real, this.#gate);
+    return this.#addRequest;
+  }
+}
+
+function addRequestThrough(real: Agent, gate: GateOptions): AddRequest {
   // An agent's methods are in Node's types but for this one.
   const carry = (real as unknown as AgentInternals).addRequest;
-  const addRequest: AddRequest = (request, options, ...rest) => {
+  return (request, options, ...rest) => {
     // Not in Node's types; users and Node itself read it.
     Object.assign(request, { agent: real });
     const presented = presentedOf(request, options);
@@ -76,23 +98,20 @@ export function gateAgent(real: Agent, gate: GateOptions): Agent {
       presented,
     );
   };
-  return new Proxy(real, {
-    get: (target, name) => (name === 'addRequest' ? addRequest : Reflect.get(target, name)),
-  });
 }
 
 /** Lets a request go its way, and looks at its response before anybody else does. */
 export function watch(
   request: ClientRequest,
   miss: Miss,
-  { onAnswer, isCollected }: { onAnswer?(info: CacheInfo, response: IncomingMessage): void; isCollected?: boolean },
+  { onAnswer, shown }: { onAnswer?(info: CacheInfo, response: IncomingMessage): void; readonly shown: ChunksShown },
 ): void {
   const { emit } = request;
   let isAnswered = false;
   const look = (response: IncomingMessage): void => {
     if (isAnswered) return;
     isAnswered = true;
-    const origin = originResponseOf(response, isCollected);
+    const origin = originResponseOf(response, shown);
     const { head, info } = miss.answered(origin);
     onAnswer?.(info, response);
     addFields(response, head.fields.slice(origin.head.fields.length));
@@ -100,7 +119,7 @@ export function watch(
   };
   // The last event before a response can come. Who has wrapped `emit` by then, as got-scraping does to undo content codings, would get the
   // wire's response first, and we what he makes of it.
-  request.once('prefinish', () => {
+  request.on('prefinish', () => {
     if (request.emit === emit) return;
     const other = request.emit;
     request.emit = (event: string | symbol, ...values: unknown[]) => {
@@ -109,15 +128,15 @@ export function watch(
       return Reflect.apply(other, request, [event, ...values]);
     };
   });
-  request.prependOnceListener('response', (response: IncomingMessage) => {
+  request.prependListener('response', (response: IncomingMessage) => {
     look(response);
     // Node reads what nobody listens for, and takes this listener for somebody.
-    if (request.listenerCount('response') === 0) response.resume();
+    if (request.listenerCount('response') === 1) response.resume();
   });
   const fail = (): void => miss.failed();
-  request.once('close', fail);
+  request.on('close', fail);
   // Agents for proxies may tell a request of an error and leave it at that: it never closes.
-  request.once(errorMonitor, fail);
+  request.on(errorMonitor, fail);
 }
 
 /** One request on its way through the gate. */
@@ -144,7 +163,7 @@ class Hop {
     this.#carry = carry;
     this.#gate = gate;
     this.#guard = new Guard(request, (response) => {
-      this.#origin = originResponseOf(response, gate.isCollected);
+      this.#origin = originResponseOf(response, gate.shown);
     });
     this.#hold();
   }
@@ -271,16 +290,14 @@ const isMessage = (stream: object): stream is IncomingMessage => stream instance
 /** What a request of Node's HTTP client asks for, read off when it is about to go out. */
 export function presentedOf(request: ClientRequest, options: RequestOptions): Presented {
   const headers = options.headers;
-  const fields = fieldLinesOf(Array.isArray(headers) ? headers : request.getHeaders());
+  const fields = Array.isArray(headers) ? fieldLinesOf(headers) : linesSetOn(request);
   const host = String(request.getHeader('host') ?? request.host);
   const isAbsolute = /^https?:\/\//i.test(request.path);
   const url = isAbsolute ? request.path : `${request.protocol}//${host.toLowerCase()}${request.path}`;
   const via = viaOf(request, options, host);
-  return {
-    request: { method: request.method, url, fields },
-    hasBody: hasBody(request.method, fields),
-    ...(via !== undefined && { via }),
-  };
+  const { method } = request;
+  const presented = { request: { method, url, fields }, hasBody: hasBody(method, fields) };
+  return via === undefined ? presented : { ...presented, via };
 }
 
 /** Where the request goes, when that is not what its `Host` says. */

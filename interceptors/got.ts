@@ -6,6 +6,7 @@ import {
   CacheError,
   type CacheInfo,
   type CacheResponse,
+  type ChunksShown,
   checkChoice,
   type FieldLines,
   type Forward,
@@ -127,12 +128,13 @@ function goOut(miss: Miss, url: URL, native: NativeOptions, gotOptions: GotOptio
 const noAnswer = 'the "request" option returned neither a request nor a response';
 
 const rememberInfo = {
+  shown: 'at-once' as ChunksShown,
   onAnswer(info: CacheInfo, response: IncomingMessage): void {
     Object.assign(response, { cacheInfo: info });
   },
 };
 
-const rememberInfoOfCollected = { ...rememberInfo, isCollected: true };
+const rememberInfoOfCollected = { ...rememberInfo, shown: 'never' as ChunksShown };
 
 /** One request of got's, redirects and retries being requests of their own. */
 class GotHop {
@@ -216,7 +218,7 @@ class GotHop {
     clearTimeout(this.#timer);
     const request = await this.#issue(fields === undefined ? this.#native.headers : headersOf(fields));
     const guard = new Guard(request, (response) => {
-      this.#origin = originResponseOf(response, !this.#gotOptions.isStream);
+      this.#origin = originResponseOf(response, this.#gotOptions.isStream ? 'at-once' : 'never');
     });
     this.#guard = guard;
     this.#resolve(request);

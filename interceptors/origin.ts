@@ -1,11 +1,10 @@
 import { type ClientRequest, IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
-import { type FieldLines, type OriginResponse, Tap } from '../src/index.js';
+import { type ChunksShown, type FieldLines, type OriginResponse, Tap } from '../src/index.js';
 
 /**
- * A response of Node's HTTP client as the engine takes it. To be made in the turn in which the response arrives. `isCollected`: the client makes one
- * body of the chunks, and nobody else sees them.
+ * A response of Node's HTTP client as the engine takes it. To be made in the turn in which the response arrives.
  */
-export function originResponseOf(response: IncomingMessage, isCollected = false): OriginResponse {
+export function originResponseOf(response: IncomingMessage, shown: ChunksShown = 'at-once'): OriginResponse {
   const isUntouched = isWire(response);
   return {
     head: {
@@ -14,7 +13,7 @@ export function originResponseOf(response: IncomingMessage, isCollected = false)
       httpVersion: response.httpVersion,
       fields: wireFieldsOf(response),
     },
-    body: new Tap(response, () => isUntouched && isWhole(response), !isCollected),
+    body: new Tap(response, () => isUntouched && isWhole(response), shown),
     trailers: () => response.rawTrailers ?? [],
   };
 }
@@ -50,6 +49,18 @@ export function fieldLinesOf(headers: OutgoingHttpHeaders | readonly string[]): 
   if (Array.isArray(headers)) return headers.map(String);
   const lines: string[] = [];
   for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined) continue;
+    if (Array.isArray(value)) for (const line of value) lines.push(name, line);
+    else lines.push(name, String(value));
+  }
+  return lines;
+}
+
+/** The same, one by one: the object that `getHeaders` makes is slow to make and to read. */
+export function linesSetOn(request: ClientRequest): FieldLines {
+  const lines: string[] = [];
+  for (const name of request.getHeaderNames()) {
+    const value = request.getHeader(name);
     if (value === undefined) continue;
     if (Array.isArray(value)) for (const line of value) lines.push(name, line);
     else lines.push(name, String(value));

@@ -3,7 +3,7 @@ export type { CacheEvents } from './diagnostics.js';
 export { bodyHashOf } from './engine/body-hash.js';
 export type { CacheInfo, CacheResponse, Forward, OriginResponse, Presented } from './engine/messages.js';
 export type { Miss } from './engine/miss.js';
-export { type BodySink, Tap } from './engine/tap.js';
+export { type BodySink, type ChunksShown, Tap } from './engine/tap.js';
 export { CacheError, type CacheErrorCode, isCacheError } from './errors.js';
 export type { FieldLines, RequestHead, ResponseHead, StoredHead } from './http/message.js';
 export { isOutversioned } from './http/version.js';

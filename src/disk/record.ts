@@ -84,6 +84,12 @@ export function headerWith(fields: Partial<RecordHeader> & Pick<RecordHeader, 't
   };
 }
 
+/** What is known of a stored response before its record is put together. */
+export type BodyHeader = Omit<
+  RecordHeader,
+  'sequence' | 'headBytes' | 'recordBytes' | 'hostHash' | 'tagBits' | 'namespaceHash'
+>;
+
 function blockCountOf(bodyBytes: number, blockShift: number): number {
   return Math.ceil(bodyBytes / 2 ** blockShift);
 }

@@ -142,10 +142,11 @@ class GuardedWriter implements EntryWriter {
     }
   }
 
-  write(chunk: Uint8Array): boolean {
+  write(chunk: Uint8Array, isLent: boolean): boolean {
     if (this.#isBroken) return true;
     try {
-      return this.#writer.write(chunk);
+      if (this.#limits === unlimited) return this.#writer.write(chunk, isLent);
+      return this.#writer.write(isLent ? Buffer.from(chunk) : chunk);
     } catch (error) {
       this.#break(error, 'write');
       return true;
@@ -163,7 +164,9 @@ class GuardedWriter implements EntryWriter {
   commit(options?: { readonly trailers?: readonly string[] }): Promise<CommitResult> {
     if (this.#isBroken) return Promise.resolve(unavailable);
     try {
-      return this.#limits.settle(this.#writer.commit(options), 'commit').catch(commitFailed);
+      const committed = this.#writer.commit(options);
+      // Our own never reject.
+      return this.#limits === unlimited ? committed : this.#limits.settle(committed, 'commit').catch(commitFailed);
     } catch (error) {
       return Promise.resolve(commitFailed(error));
     }

@@ -21,8 +21,8 @@ export interface Circumstances extends Pick<CacheInfo, 'status' | 'reason'> {
 export function handOn(inquiry: Inquiry, received: Received, circumstances: Circumstances): CacheResponse {
   const { engine, key, request } = inquiry;
   const { origin } = received;
-  const { flight, forward, status, stored } = circumstances;
-  const kept = keep(inquiry, received, stored);
+  const { flight, forward, status } = circumstances;
+  const kept = keep(inquiry, received, circumstances.stored);
   if (kept.isStored) {
     const { head, recording } = kept;
     if (flight !== undefined) {
@@ -35,13 +35,9 @@ export function handOn(inquiry: Inquiry, received: Received, circumstances: Circ
     publish('skip', { key, url: request.url, reason: kept.reason ?? 'bypass' });
   }
   const reason = (kept.isStored ? undefined : kept.reason) ?? circumstances.reason;
-  return respondOrigin(engine.statusName, origin, {
-    status,
-    forward,
-    key,
-    stored: kept.isStored,
-    ...(reason !== undefined && { reason }),
-  });
+  const { isStored: stored } = kept;
+  const info = { status, forward, key, stored };
+  return respondOrigin(engine.statusName, origin, reason === undefined ? info : { ...info, reason });
 }
 
 export const lookAgain: FlightOutcome = Object.freeze({ kind: 'look-again' });

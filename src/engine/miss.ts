@@ -63,11 +63,6 @@ export function missOf(inquiry: Inquiry): Miss | undefined {
   const { reason, detail } = decision;
   publish('miss', { request, key, reason });
   const flight = collapses ? engine.flights.start(key) : undefined;
-  return new Miss(inquiry, {
-    status: 'miss',
-    forward: reason,
-    stored: [],
-    flight,
-    ...(detail !== undefined && { reason: detail }),
-  });
+  const circumstances: Circumstances = { status: 'miss', forward: reason, stored: [], flight };
+  return new Miss(inquiry, detail === undefined ? circumstances : { ...circumstances, reason: detail });
 }

@@ -52,10 +52,10 @@ export class Recording implements BodySink {
     return this.#writer.declined !== undefined;
   }
 
-  write(chunk: Uint8Array): boolean {
+  write(chunk: Uint8Array, isLent: boolean): boolean {
     if (this.#isOver) return true;
     this.#bytes += chunk.byteLength;
-    return this.#writer.write(chunk);
+    return this.#writer.write(chunk, isLent);
   }
 
   ready(): Promise<void> {

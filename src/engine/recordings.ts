@@ -5,18 +5,21 @@ const maxCommitWaitMs = 500;
 
 /** What is being stored right now, by key. */
 export class Recordings {
-  readonly #byKey = new Map<string, Set<Recording>>();
+  readonly #byKey = new Map<string, readonly Recording[]>();
 
   add(key: string, recording: Recording): void {
     const ofKey = this.#byKey.get(key);
-    if (ofKey === undefined) this.#byKey.set(key, new Set([recording]));
-    else ofKey.add(recording);
+    this.#byKey.set(key, ofKey === undefined ? [recording] : [...ofKey, recording]);
   }
 
   remove(key: string, recording: Recording): void {
     const ofKey = this.#byKey.get(key);
-    ofKey?.delete(recording);
-    if (ofKey?.size === 0) this.#byKey.delete(key);
+    if (ofKey === undefined || (ofKey.length === 1 && ofKey[0] === recording)) this.#byKey.delete(key);
+    else
+      this.#byKey.set(
+        key,
+        ofKey.filter((other) => other !== recording),
+      );
   }
 
   has(key: string): boolean {
@@ -30,7 +33,7 @@ export class Recordings {
   arrived(key: string): Promise<unknown> | undefined {
     const ofKey = this.#byKey.get(key);
     if (ofKey === undefined) return undefined;
-    const over = [...ofKey].filter((recording) => recording.isOver);
+    const over = ofKey.filter((recording) => recording.isOver);
     if (over.length === 0) return undefined;
     const limit = new AbortController();
     const committed = Promise.all(over.map((recording) => recording.finished)).then(() => limit.abort());
@@ -39,12 +42,12 @@ export class Recordings {
   }
 
   async settled(key: string): Promise<void> {
-    await Promise.all([...(this.#byKey.get(key) ?? [])].map((recording) => recording.finished));
+    await Promise.all((this.#byKey.get(key) ?? []).map((recording) => recording.finished));
   }
 
   /** Waits for what has its whole body; what is still arriving is not waited for. */
   async allSettled(): Promise<void> {
-    const over = [...this.#byKey.values()].flatMap((ofKey) => [...ofKey].filter((recording) => recording.isOver));
+    const over = [...this.#byKey.values()].flatMap((ofKey) => ofKey.filter((recording) => recording.isOver));
     await Promise.all(over.map((recording) => recording.finished));
   }
 }

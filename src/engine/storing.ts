@@ -85,9 +85,9 @@ function record(
     expiresMs: useUntilOf(head, useUntilMs, head.responseTimeMs),
     tags: joinTags(options.tags, options.dependsOn),
     priority: options.priority,
-    ...(expectedBytes !== undefined && { expectedBytes }),
-    ...(options.maxEntryBytes < engine.options.maxEntryBytes && { maxBytes: options.maxEntryBytes }),
-    ...(options.admission !== 'auto' && { admission: options.admission }),
+    expectedBytes,
+    maxBytes: options.maxEntryBytes < engine.options.maxEntryBytes ? options.maxEntryBytes : undefined,
+    admission: options.admission === 'auto' ? undefined : options.admission,
   });
   if (writer === undefined) return 'store-failed';
   if (writer.declined !== undefined) {

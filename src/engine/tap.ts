@@ -2,8 +2,8 @@ import type { Readable } from 'node:stream';
 
 /** Who receives a copy of a body while its reader reads it. */
 export interface BodySink {
-  /** Takes the next bytes. `false`: hold the body back until `ready()` resolves. */
-  write(chunk: Uint8Array): boolean;
+  /** Takes the next bytes. `false`: hold the body back until `ready()` resolves. `isLent`: they may change once `end` has returned. */
+  write(chunk: Uint8Array, isLent: boolean): boolean;
   /** Resolves within a bounded time. */
   ready(): Promise<void>;
   /** The body came to its end; `isComplete` is false when it was cut off. */
@@ -15,6 +15,12 @@ export interface BodySink {
   /** The rest is worth having even if its reader goes away. */
   isWanted(): boolean;
 }
+
+/**
+ * When the body's chunks come into the hands of somebody who may write over them, which must not spoil what is stored: never, as the client makes one
+ * body of copies; when the body has ended; as they come.
+ */
+export type ChunksShown = 'never' | 'at-end' | 'at-once';
 
 /** How far a body that will not be kept may run ahead of its reader, in bytes: so much of it stores hold for those who read along. */
 const maxLeadBytes = 512 * 1024;
@@ -35,7 +41,7 @@ export class Tap<Stream extends Readable = Readable> {
   readonly stream: Stream;
   readonly #streamPush: Readable['push'];
   readonly #streamRead: Readable['_read'];
-  readonly #mayBeWrittenOver: boolean;
+  readonly #shown: ChunksShown;
   #early: Uint8Array[] = [];
   #earlyEnd: boolean | undefined;
   #sink: BodySink | undefined;
@@ -53,18 +59,15 @@ export class Tap<Stream extends Readable = Readable> {
   /** The reader has gone away, and the body goes on without it; called when it is over. */
   #letGo: (() => void) | undefined;
 
-  /**
-   * `isComplete` is asked when the stream ends: did the whole body arrive, as far as its framing tells? `mayBeWrittenOver`: its chunks go to somebody
-   * who may do with them as he pleases, and must not spoil what is stored.
-   */
-  constructor(stream: Stream, isComplete: () => boolean, mayBeWrittenOver = true) {
+  /** `isComplete` is asked when the stream ends: did the whole body arrive, as far as its framing tells? */
+  constructor(stream: Stream, isComplete: () => boolean, shown: ChunksShown = 'at-once') {
     this.stream = stream;
-    this.#mayBeWrittenOver = mayBeWrittenOver;
+    this.#shown = shown;
     this.#streamPush = stream.push;
     this.#streamRead = stream._read;
     stream.push = (chunk: unknown, encoding?: BufferEncoding) => this.#pushed(chunk, encoding, isComplete);
     stream._read = (size: number) => this.#wanted(size);
-    stream.once('close', () => {
+    stream.on('close', () => {
       this.#catchUp?.source.destroy();
       if (this.#letGo === undefined) this.#end(false);
     });
@@ -176,7 +179,7 @@ export class Tap<Stream extends Readable = Readable> {
   #chunk(chunk: Uint8Array): void {
     this.#bytes += chunk.byteLength;
     if (this.#isOver) return;
-    const own = this.#mayBeWrittenOver ? Buffer.from(chunk) : chunk;
+    const own = this.#shown === 'at-once' ? Buffer.from(chunk) : chunk;
     if (this.#sink === undefined) this.#early.push(own);
     else this.#feed(own);
   }
@@ -184,7 +187,7 @@ export class Tap<Stream extends Readable = Readable> {
   #feed(chunk: Uint8Array): void {
     const sink = this.#sink;
     if (sink === undefined) return;
-    if (!sink.write(chunk) && !this.#isHeldBack) this.#holdBack(sink);
+    if (!sink.write(chunk, this.#shown === 'at-end') && !this.#isHeldBack) this.#holdBack(sink);
     if (this.#letGo !== undefined && !sink.isWanted()) this.#end(false);
   }
 

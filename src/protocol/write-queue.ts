@@ -53,6 +53,8 @@ export interface Append extends Unit {
   readonly row: HeadRow | undefined;
   /** Writes all of the records but their checksums, and drafts for their heads; `mark` is what the draft is to be marked with. */
   fill(bytes: Uint8Array, view: DataView, at: number, mark: number): void;
+  /** Called if it has to wait for that: takes copies of what it does not own. */
+  own?(): void;
 }
 
 /** Something that waits for a slab. */
@@ -123,11 +125,13 @@ export class WriteQueue {
   append(append: Append): void {
     // Nearly always there is room, and nobody before it in line: no more is made of it then.
     if (!this.#isStalled && this.#waiting.length === 0 && this.#fill(append)) this.#schedule();
-    else
+    else {
+      append.own?.();
       this.#inOrder({
         run: () => this.#fill(append),
         fail: (failure) => append.settle({ outcome: 'failed', failure }),
       });
+    }
   }
 
   #fill(append: Append): boolean {

@@ -4,7 +4,7 @@ import type { FieldLines, RequestHead, StoredHead } from '../http/message.js';
 import { selectingFieldsOf, varyOf } from '../http/vary.js';
 import type { Exchange, Rules, StorageDecision, StorageRefusal } from './decisions.js';
 import { type Freshness, judgeFreshness } from './freshness.js';
-import { givenLifetimeOf } from './given-lifetime.js';
+import { givenLifetimeOf, noGivenLifetime } from './given-lifetime.js';
 import { staleIfErrorLeft, staleWhileRevalidateLeft } from './staleness.js';
 import { isUnderstood, mayBeStored } from './statuses.js';
 import { storedFieldsOf } from './stored-fields.js';
@@ -28,10 +28,10 @@ export function decideStorage(request: RequestHead, exchange: Exchange, rules: R
     fields: response.fields,
     requestTimeMs,
     responseTimeMs,
-    ...given,
   };
   const isAuthorized = hasField(request.fields, 'authorization');
-  const freshness = judgeFreshness(judged, rules, responseTimeMs, isAuthorized);
+  const isPlain = given === noGivenLifetime;
+  const freshness = judgeFreshness(isPlain ? judged : { ...judged, ...given }, rules, responseTimeMs, isAuthorized);
   const vary = varyOf(response.fields);
   const ignoresRules = rules.mode === 'ignore-rules';
   const refusal = ignoresRules
@@ -56,9 +56,8 @@ export function decideStorage(request: RequestHead, exchange: Exchange, rules: R
     selecting: vary === '*' ? [] : selectingFieldsOf(vary, request.fields),
     requestTimeMs,
     responseTimeMs,
-    ...given,
   };
-  return { action: 'store', head, useUntilMs };
+  return { action: 'store', head: isPlain ? head : { ...head, ...given }, useUntilMs };
 }
 
 /**

@@ -4,10 +4,14 @@ import type { Rules } from './decisions.js';
 /** What a stored response remembers of the lifetime that the user gave it. */
 export type GivenLifetime = Pick<StoredHead, 'ttlMs' | 'expiresAtMs' | 'lifetimeFraction'>;
 
+/** Most responses have none: told from others by being this one. */
+export const noGivenLifetime: GivenLifetime = Object.freeze({});
+
 /** What to remember with a response that is stored, or freshened: this request's word, or else the earlier one. */
-export function givenLifetimeOf(rules: Rules, url: string, earlier: GivenLifetime = {}): GivenLifetime {
+export function givenLifetimeOf(rules: Rules, url: string, earlier = noGivenLifetime): GivenLifetime {
   const { ttlMs, expiresAtMs } = isGiven(rules) ? rules : earlier;
   const lifetimeFraction = rules.ttlJitter > 0 ? 1 - rules.ttlJitter * unitOf(url) : earlier.lifetimeFraction;
+  if (ttlMs === undefined && expiresAtMs === undefined && lifetimeFraction === undefined) return noGivenLifetime;
   return {
     ...(ttlMs !== undefined && { ttlMs }),
     ...(expiresAtMs !== undefined && { expiresAtMs }),

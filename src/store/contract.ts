@@ -86,16 +86,16 @@ export interface CreateOptions {
   /** Stored responses that this one takes the place of, in the same step in which it becomes visible. */
   readonly replaces?: readonly StoreRef[];
   /** Length of the body if known (`Content-Length`); a body of another length is declined with `length-mismatch`. */
-  readonly expectedBytes?: number;
+  readonly expectedBytes?: number | undefined;
   /** A longer body is declined with `too-large`, though the store would take it. */
-  readonly maxBytes?: number;
+  readonly maxBytes?: number | undefined;
   /** When it is useless even as stale, ms since the epoch: eviction may take it first. */
   readonly expiresMs?: number;
   readonly tags?: readonly string[];
   /** Who is evicted last: higher stays longer. Default 0. */
   readonly priority?: number;
   /** Whether the memory tier takes it as well; for stores that have one. */
-  readonly admission?: Admission;
+  readonly admission?: Admission | undefined;
 }
 
 export interface UpdateOptions {
@@ -120,10 +120,11 @@ export interface EntryWriter {
   /** Why nothing will be stored, as soon as that is certain: nobody who is not reading along already should begin to. */
   readonly declined?: DeclineReason | undefined;
   /**
-   * Takes the next bytes of the body; they are copied before it returns or never changed by the caller after.
+   * Takes the next bytes of the body. They are never changed by the caller after, unless they are lent: then they are his again once `commit`
+   * or `abort` has returned, and may change. Only the package's own stores are lent chunks.
    * `false` asks the caller to wait for `ready()` (the disk is behind); what was passed is taken all the same.
    */
-  write(chunk: Uint8Array): boolean;
+  write(chunk: Uint8Array, isLent?: boolean): boolean;
   /** Resolves when more bytes are welcome. */
   ready(): Promise<void>;
   /** Makes the response visible and durable. Never rejects. Only the first call of `commit` or `abort` counts. */

@@ -43,6 +43,12 @@ export class ChunkWindow {
     this.#chunks.push(this.#block.subarray(0, chunk.byteLength));
   }
 
+  /** Puts a copy in the place of the first chunk: the caller wants it back. */
+  ownFirst(): void {
+    const [first] = this.#chunks;
+    if (first !== undefined) this.#chunks[0] = Buffer.from(first);
+  }
+
   /** Forgets what lies before a place in the body, as far as whole chunks do. */
   dropBefore(position: number): void {
     let dropped = 0;

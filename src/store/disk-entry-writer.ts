@@ -10,7 +10,7 @@ import { createRunningStream, type RunningSource } from './disk-running-body.js'
 
 /** The body of a response that is about to be committed. */
 export type WrittenBody =
-  | { readonly place: 'memory'; chunks: readonly Uint8Array[]; readonly bytes: number }
+  | { readonly place: 'memory'; chunks: readonly Uint8Array[]; readonly areLent: boolean; readonly bytes: number }
   | {
       readonly place: 'file';
       readonly file: number;
@@ -49,6 +49,7 @@ const waitAboveBytes = 4 * 1024 * 1024;
 const giveUpAboveBytes = 32 * 1024 * 1024;
 /** What is kept for readers of a body that is not stored. */
 const maxWindowBytes = 1024 * 1024;
+const noBytes = new Uint8Array(0);
 
 /** One response on its way to the disk: in memory at first, in a file of its own if it grows long. */
 export class DiskEntryWriter implements EntryWriter, RunningSource {
@@ -58,7 +59,8 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
   readonly options: CreateOptions;
   readonly #maxBytes: number;
   readonly #window = new ChunkWindow();
-  readonly #readers = new Set<object>();
+  /** Made for the first one: most bodies are read by nobody else. */
+  #readers: Set<object> | undefined;
   #heldBytes = 0;
   #file: number | undefined;
   #fileBytes = 0;
@@ -67,6 +69,8 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
   #refused: DeclineReason | undefined;
   #result: Promise<CommitResult> | undefined;
   #isQueued = false;
+  /** The one chunk in the window is the caller's again when this is committed or abandoned. */
+  #isLent = false;
   #isComplete = false;
   #failure: Error | undefined;
   #watchers: (() => void)[] = [];
@@ -85,14 +89,18 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
     return this.#refused;
   }
 
-  write(chunk: Uint8Array): boolean {
+  write(chunk: Uint8Array, isLent = false): boolean {
     if (this.#result !== undefined || this.#failure !== undefined || chunk.byteLength === 0) return true;
-    this.#window.append(chunk);
+    // Most bodies are one chunk, which goes from the socket's buffer into the batch. Of what comes in several, copies are taken.
+    const isFirst = this.#window.endByte === 0;
+    if (!isFirst) this.#own();
+    this.#isLent = isLent && isFirst;
+    this.#window.append(isLent && !isFirst ? Buffer.from(chunk) : chunk);
     const bytes = this.#window.endByte;
     if (bytes > (this.options.expectedBytes ?? Infinity)) this.#refuse('length-mismatch');
     else if (bytes > this.#maxBytes) this.#refuse('too-large');
-    else if (this.#refused === undefined) this.#keep(chunk);
-    if (this.#refused !== undefined) this.#window.dropBefore(this.#readers.size === 0 ? bytes : bytes - maxWindowBytes);
+    else if (this.#refused === undefined) this.#keep();
+    if (this.#refused !== undefined) this.#window.dropBefore(this.#isRead() ? bytes - maxWindowBytes : bytes);
     this.#changed();
     if (this.#refused !== undefined) return true;
     return this.#file === undefined ? this.#host.isRoomy() : this.#host.queue.waitingBytes <= waitAboveBytes;
@@ -112,6 +120,7 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
     if (this.#result !== undefined) return;
     this.#result = Promise.resolve({ outcome: 'declined', reason: this.#refused ?? 'unavailable' });
     this.#refuse('unavailable');
+    if (this.#isRead()) this.#own();
     this.#fail('the response was abandoned while it was being stored');
     this.#end();
   }
@@ -161,25 +170,39 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
   }
 
   attach(reader: object): void {
+    this.#readers ??= new Set();
     this.#readers.add(reader);
   }
 
   detach(reader: object): void {
-    this.#readers.delete(reader);
+    this.#readers?.delete(reader);
   }
 
-  #keep(chunk: Uint8Array): void {
+  #isRead(): boolean {
+    return this.#readers !== undefined && this.#readers.size > 0;
+  }
+
+  /** Takes a copy of what is lent. */
+  #own(): void {
+    if (!this.#isLent) return;
+    this.#isLent = false;
+    this.#window.ownFirst();
+  }
+
+  #keep(): void {
     const { queue } = this.#host;
     if (this.#file === undefined) {
       const hasRoom = this.#hold();
       const bytes = this.#window.endByte;
       // A short body costs far less in the log than as a file, however much is waiting.
       if (bytes <= alwaysLogBytes || (hasRoom && bytes <= maxLogBodyBytes)) return;
+      this.#own();
       this.#file = this.#host.newFile();
       queue.openBody(this.#file, (answer) => this.#onFile(answer));
       for (const earlier of this.#window.chunks) queue.appendBody(this.#file, earlier);
       this.#reserve(this.#window.endByte);
     } else {
+      const chunk = this.#window.chunks.at(-1) ?? noBytes;
       queue.appendBody(this.#file, chunk);
       this.#reserve(chunk.byteLength);
     }
@@ -189,6 +212,7 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
 
   #commit(trailers: readonly string[] | undefined): Promise<CommitResult> {
     const bytes = this.#window.endByte;
+    if (this.#isRead() || this.head.version !== undefined) this.#own();
     if (bytes !== (this.options.expectedBytes ?? bytes)) {
       this.#refuse('length-mismatch');
       this.#fail(`the body has ${bytes} bytes and not ${this.options.expectedBytes} as announced`);
@@ -218,11 +242,11 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
   #append(head: StoredHead, bytes: number): Promise<CommitResult> {
     if (this.#file !== undefined) return this.#appendFile(this.#file, head, bytes);
     this.#isQueued = true;
-    const body: WrittenBody = { place: 'memory', chunks: this.#window.chunks, bytes };
+    const body: WrittenBody = { place: 'memory', chunks: this.#window.chunks, areLent: this.#isLent, bytes };
     const committed = this.#host.commit(this.key, head, this.options, body);
     // They are in the batch by now, or on their way there: what lives on until the disk has confirmed it costs the garbage collector.
     body.chunks = [];
-    if (this.#readers.size === 0) this.#window.dropBefore(bytes);
+    if (!this.#isRead()) this.#window.dropBefore(bytes);
     return committed;
   }
 

@@ -18,6 +18,8 @@ export interface Content {
   readonly crcs: Uint32Array | undefined;
   /** The body, if it is. */
   readonly chunks: readonly Uint8Array[];
+  /** They are to be filled in, or copied, before anybody else has a turn. */
+  readonly areLent: boolean;
 }
 
 /** Records on their way to the disk: what they cost, and what they take the place of. */
@@ -86,6 +88,13 @@ export class PendingRecords implements Append {
       bodyAt += chunk.byteLength;
     }
     bytes.fill(0, bodyAt, at);
+  }
+
+  own(): void {
+    const content = this.#content;
+    if (content?.areLent !== true) return;
+    const chunks = content.chunks.map((chunk) => Buffer.from(chunk));
+    this.#content = { ...content, chunks, areLent: false };
   }
 
   settle(result: RecordResult): void {

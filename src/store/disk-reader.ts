@@ -94,6 +94,11 @@ export class DiskReader {
 
   /** What was just stored: read again only if somebody wants its body. */
   responseAt(place: LogPlace, key: string, head: StoredHead, bodyBytes: number): StoredResponse {
+    const openBody = (range?: ByteRange): Readable => this.#openAgain(place, key, bodyBytes, range);
+    return { ref: { key, sequence: place.sequence }, head, bodyBytes, tier: 'disk', inlineBody: undefined, openBody };
+  }
+
+  #openAgain(place: LogPlace, key: string, bodyBytes: number, range: ByteRange | undefined): Readable {
     const { onDamage, onMissing } = this.#options;
     let missing: SegmentName | 'body' = place.segment;
     const onCorrupt = (detail: string): void => onDamage(key, hashOfKey(key), place.sequence, detail);
@@ -107,17 +112,8 @@ export class DiskReader {
       missing = bodyFileNameIn(record.header, place);
       return this.#openBlocks(place, record, onCorrupt);
     };
-    return {
-      ref: { key, sequence: place.sequence },
-      head,
-      bodyBytes,
-      tier: 'disk',
-      inlineBody: undefined,
-      openBody: (range?: ByteRange): Readable => {
-        const body = { bodyBytes, open, onCorrupt, onMissing: () => onMissing(key, place, missing) };
-        return createBlockStream(body, range);
-      },
-    };
+    const body = { bodyBytes, open, onCorrupt, onMissing: () => onMissing(key, place, missing) };
+    return createBlockStream(body, range);
   }
 
   /** A body that is coded is decoded as a whole: no more than what goes into the log is ever coded. */

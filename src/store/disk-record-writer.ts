@@ -1,6 +1,13 @@
 import { draftOf } from '../disk/head-draft.js';
 import { type KeyHash, namespaceHashOf } from '../disk/key-hash.js';
-import { headerWith, type RecordHeader, recordBytesOf, recordHeaderBytes, recordTypes } from '../disk/record.js';
+import {
+  type BodyHeader,
+  headerWith,
+  type RecordHeader,
+  recordBytesOf,
+  recordHeaderBytes,
+  recordTypes,
+} from '../disk/record.js';
 import { nextSequenceOf } from '../disk/sequences.js';
 import type { StoredHead } from '../http/message.js';
 import type { RecordResult, WriteQueue } from '../protocol/write-queue.js';
@@ -14,13 +21,15 @@ export interface NewRecord {
   readonly key: string;
   readonly head: StoredHead;
   readonly tags: readonly string[];
-  readonly header: Partial<RecordHeader> & Pick<RecordHeader, 'type' | 'place' | 'blockShift' | 'bodyBytes'>;
+  readonly header: BodyHeader;
   /** What else it takes the place of. */
   readonly removes: readonly { readonly hash: KeyHash; readonly replaces: number }[];
   /** Checksums of the body's blocks, if the body is not part of the record. */
   readonly crcs: Uint32Array | undefined;
   /** The body, if it is. */
   readonly chunks: readonly Uint8Array[];
+  /** They may change once `put` has returned. */
+  readonly areLent: boolean;
 }
 
 const maxHeadBytes = 512 * 1024;
@@ -93,24 +102,43 @@ export class RecordWriter {
       return Promise.resolve(failed(`a head of more than ${maxHeadBytes} bytes is too large`, 'too-large'));
     }
     const headBytes = draft.reservedBytes;
-    const { place, blockShift, bodyBytes } = record.header;
+    const { header: body } = record;
+    const { place, blockShift, bodyBytes } = body;
     const recordBytes = recordBytesOf(headBytes, bodyBytes, blockShift, place);
     if (recordBytes + record.removes.length * recordHeaderBytes > this.#queue.maxAppendBytes) {
       return Promise.resolve(failed(`a body of ${bodyBytes} bytes is too large`, 'too-large'));
     }
     const sequence = this.nextSequence();
-    const header = headerWith({
-      ...record.header,
-      sequence,
-      headBytes,
+    // Written out: to spread two objects into one costs 15 µs here.
+    const header: RecordHeader = {
+      type: body.type,
+      codec: body.codec,
+      place,
+      blockShift,
+      priority: body.priority,
       recordBytes,
+      headBytes,
       hostHash: hostHashOf(record.head.url),
+      sequence,
+      hash: body.hash,
+      replaces: body.replaces,
+      expiresMs: body.expiresMs,
+      bodyBytes,
+      rawBytes: body.rawBytes,
+      bodyWriter: body.bodyWriter,
+      bodyNumber: body.bodyNumber,
+      bodyOffset: body.bodyOffset,
       tagBits: tagBitsOf(record.tags),
       namespaceHash: namespaceHashOf(namespaceOf(record.key)),
-    });
+    };
     const headers = [header];
     for (const ref of record.removes) headers.unshift(headerWith({ type: recordTypes.removed, sequence, ...ref }));
-    return this.#append(headers, nothing, { draft, crcs: record.crcs, chunks: record.chunks });
+    return this.#append(headers, nothing, {
+      draft,
+      crcs: record.crcs,
+      chunks: record.chunks,
+      areLent: record.areLent,
+    });
   }
 
   #append(

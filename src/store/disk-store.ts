@@ -71,6 +71,7 @@ const maxHeldBytes = 24 * 1024 * 1024;
 const maxLossesInARow = 3;
 const fullCodes: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 const nothing: readonly StoredResponse[] = [];
+const noRefs: readonly StoreRef[] = [];
 /** A head that is replaced while it is read is looked for again. */
 const maxLookupTries = 4;
 
@@ -424,13 +425,16 @@ export class DiskStore implements ResponseStore, WriterHost {
     const isFile = body.place === 'file';
     if (isFile) this.#space.addFile(this.#fileOf(body));
     const hash = hashOfKey(key);
-    const replaced = options.replaces?.filter((ref) => !this.#space.wasEvicted(ref.sequence)) ?? [];
+    const replaced =
+      options.replaces === undefined || options.replaces.length === 0
+        ? noRefs
+        : options.replaces.filter((ref) => !this.#space.wasEvicted(ref.sequence));
     if (replaced.some((ref) => this.#slotOf(ref) < 0)) {
       if (isFile) this.#giveBack(this.#fileOf(body));
       return { outcome: 'declined', reason: 'superseded' };
     }
     const own = replaced.find((ref) => ref.key === key);
-    const others = replaced.filter((ref) => ref !== own);
+    const others = replaced.length === 0 ? noRefs : replaced.filter((ref) => ref !== own);
     const coming = own === undefined ? 1 : 0;
     const mayCompress = this.#compression !== undefined && !isFile;
     const codec = mayCompress ? this.#compression.codecFor(head.fields, body.bytes) : codecs.identity;
@@ -441,8 +445,12 @@ export class DiskStore implements ResponseStore, WriterHost {
       head,
       tags: options.tags ?? [],
       crcs: isFile ? body.crcs : undefined,
-      removes: [...victims, ...others.map((ref) => ({ hash: hashOfKey(ref.key), replaces: ref.sequence }))],
+      removes:
+        others.length === 0
+          ? victims
+          : [...victims, ...others.map((ref) => ({ hash: hashOfKey(ref.key), replaces: ref.sequence }))],
       chunks: isFile ? [] : body.chunks,
+      areLent: !isFile && body.areLent,
       header: {
         type: recordTypes.stored,
         hash,
@@ -683,6 +691,7 @@ export class DiskStore implements ResponseStore, WriterHost {
       crcs,
       removes: [],
       chunks: [],
+      areLent: false,
       header: {
         type: recordTypes.freshened,
         hash: header.hash,

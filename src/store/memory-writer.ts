@@ -43,6 +43,7 @@ export class MemoryWriter implements EntryWriter {
     return this.#dropped ?? (isTooLarge ? 'too-large' : this.#host.refusal(this));
   }
 
+  /** Copies what it keeps, lent or not. */
   write(chunk: Uint8Array): boolean {
     if (this.#result !== undefined || chunk.length === 0) return true;
     this.body.append(chunk, this.options.expectedBytes);

@@ -34,14 +34,14 @@ export class TieredWriter implements EntryWriter {
     return memoryMayFollow(reason) ? undefined : reason;
   }
 
-  write(chunk: Uint8Array): boolean {
+  write(chunk: Uint8Array, isLent?: boolean): boolean {
     this.#bytes += chunk.length;
     if (this.#memory !== undefined && this.#bytes > this.#options.maxMemoryBytes) {
       void this.#memory.abort();
       this.#memory = undefined;
     }
-    this.#memory?.write(chunk);
-    return this.#options.disk.write(chunk);
+    this.#memory?.write(chunk, isLent);
+    return this.#options.disk.write(chunk, isLent);
   }
 
   ready(): Promise<void> {
