@@ -177,13 +177,15 @@ export interface CacheOptions extends RequestOptions {
   readonly lock?: 'shared' | 'exclusive';
   /**
    * Be a shared cache (RFC 9111 §1): never store `private` responses, nor answers to requests with `Authorization` that do not allow it.
-   * `false` makes it a private cache, in which every set of credentials has a partition of its own.
+   * `false` makes it a private cache, in which every set of credentials has a partition of its own. In both, users that `credentialFields` tell
+   * apart never see each other's answers.
    * @default true
    */
   readonly shared?: boolean;
   /**
-   * In a private cache: the request fields, in lower case, whose values tell users apart. Each set of values has a partition of its
-   * own, so that nobody sees another's answers. `[]` gives that up.
+   * The request fields whose values tell users apart, so that nobody sees another's answers. In a private cache each set of values has a partition
+   * of its own; in a shared one, what the origin did not say is for everyone (`public`, `s-maxage`) answers only requests with the same values.
+   * Only hashes of them are kept. `[]` gives that up: for a program that is one user, whatever its cookies.
    * @default ['authorization', 'cookie']
    */
   readonly credentialFields?: readonly string[];

@@ -44,6 +44,7 @@ export class Engine implements EngineParts {
   readonly #rules = new WeakMap<CompleteRequestOptions, Rules>();
 
   readonly #store: ResponseStore;
+  readonly #credentialFields: readonly string[];
 
   constructor(store: ResponseStore, options: CompleteCacheOptions) {
     this.#store = store;
@@ -51,6 +52,7 @@ export class Engine implements EngineParts {
     this.options = options;
     this.statusName = options.cacheStatus;
     this.nowMs = options.nowMs;
+    this.#credentialFields = options.credentialFields.map((name) => name.toLowerCase());
   }
 
   /** Answers a request: from the store, from the origin, or from the origin by way of the store. */
@@ -135,11 +137,11 @@ export class Engine implements EngineParts {
 
   /**
    * What tells users apart: in a private cache every one of them has a cache of its own (RFC 9111 §3). So it is where the rules are
-   * ignored that would keep one user's answers from another in a shared one.
+   * ignored that would keep one user's answers from another in a shared one. There, the same fields select among what is stored for all.
    */
   #credentialsOf(fields: FieldLines, options: CompleteRequestOptions): string | undefined {
     if (this.options.shared && options.mode !== 'ignore-rules') return undefined;
-    const values = this.options.credentialFields.map((name) => fieldValueOf(fields, name) ?? null);
+    const values = this.#credentialFields.map((name) => fieldValueOf(fields, name) ?? null);
     return values.every((value) => value === null) ? undefined : JSON.stringify(values);
   }
 
@@ -159,7 +161,7 @@ export class Engine implements EngineParts {
       cacheControlTargets: cacheControlTargets.map((name) => name.toLowerCase()),
       staleWhileRevalidateSeconds: options.staleWhileRevalidateSeconds,
       staleIfErrorSeconds: options.staleIfErrorSeconds,
-      keyHoldsCredentials: !shared,
+      credentialFields: shared ? this.#credentialFields : [],
     });
   }
 }

@@ -1,8 +1,8 @@
 import type { Readable } from 'node:stream';
 import { publish } from '../diagnostics.js';
 import type { ResponseHead, StoredHead } from '../http/message.js';
-import { decideRequest } from '../semantics/decide-request.js';
 import type { ForwardReason, RequestDecision, ValidationDecision } from '../semantics/decisions.js';
+import { judgeFreshness } from '../semantics/freshness.js';
 import { present } from '../semantics/present.js';
 import type { StoredResponse } from '../store/contract.js';
 import { openGuarded } from './guarded-store.js';
@@ -39,16 +39,15 @@ export function respondFreshened(
 ): CacheResponse {
   const { engine, key, request, rules } = inquiry;
   publish('revalidate', { request, key });
-  const fresh = decideRequest({ ...request, fields: [] }, [head], { ...rules, mode: 'force-cache' }, engine.nowMs());
-  const times =
-    fresh.action === 'reuse' ? { ageSeconds: fresh.ageSeconds, ttlSeconds: fresh.ttlSeconds } : { ageSeconds: 0 };
+  const { ageSeconds, ttlSeconds } = judgeFreshness(head, rules, engine.nowMs());
   return respondStored(inquiry, stored, head, resume, {
     status: 'revalidated',
     forward,
     stored: true,
     key,
     tier: stored.tier,
-    ...times,
+    ageSeconds,
+    ttlSeconds,
   });
 }
 

@@ -81,7 +81,7 @@ function record(
   const key = keyFor(inquiry, head);
   const expectedBytes = lengthOf(origin);
   const writer = engine.store.create(key, head, {
-    replaces: stored.length === 0 ? noRefs : replacedBy(head, stored, engine.options.maxVariants),
+    replaces: stored.length === 0 ? noRefs : replacedBy(head, stored, inquiry),
     expiresMs: useUntilOf(head, useUntilMs, head.responseTimeMs),
     tags: joinTags(options.tags, options.dependsOn),
     priority: options.priority,
@@ -107,9 +107,10 @@ function record(
   return recording;
 }
 
-function replacedBy(head: StoredHead, stored: readonly StoredResponse[], maxVariants: number): readonly StoreRef[] {
+function replacedBy(head: StoredHead, stored: readonly StoredResponse[], inquiry: Inquiry): readonly StoreRef[] {
+  const { maxVariants } = inquiry.engine.options;
   const heads = stored.map((response) => response.head);
-  return variantsReplacedBy(head, heads, maxVariants).flatMap((index) => stored[index]?.ref ?? []);
+  return variantsReplacedBy(head, heads, maxVariants, inquiry.rules).flatMap((index) => stored[index]?.ref ?? []);
 }
 
 /** Where a response to this request is filed: with those of the method whose requests it answers. */

@@ -27,7 +27,7 @@ export interface StoredHead extends ResponseHead {
   /** Target URI and method of the original request. */
   readonly url: string;
   readonly method: string;
-  /** The original request's selecting header fields (RFC 9111 §4.1), names in lower case and values normalised. */
+  /** The original request's selecting header fields (RFC 9111 §4.1), names in lower case and values normalised; whose answer it is, as a hash, among them. */
   readonly selecting: FieldLines;
   /** When the request that got this response was sent, and when its head arrived: ms since the epoch. */
   readonly requestTimeMs: number;

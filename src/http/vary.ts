@@ -74,7 +74,7 @@ export function normaliseSelecting(lowerName: string, value: string): string {
     case 'authorization':
     case 'proxy-authorization':
     case 'cookie':
-      return `sha256:${hash('sha256', value.trim())}`;
+      return hiddenValueOf(value);
     // Free text: a comma separates nothing.
     case 'user-agent':
       return value.trim();
@@ -82,6 +82,11 @@ export function normaliseSelecting(lowerName: string, value: string): string {
       // Inside quotes a blank means something.
       return value.includes('"') ? value.trim() : listOf(value).join(',');
   }
+}
+
+/** A secret as it may be stored: to be compared, not to be read. */
+export function hiddenValueOf(value: string): string {
+  return `sha256:${hash('sha256', value.trim())}`;
 }
 
 const weightedIgnoringCase = remembering((value) => weighted(value.toLowerCase()));

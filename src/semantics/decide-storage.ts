@@ -1,7 +1,8 @@
 import { fieldValueOf, hasField } from '../http/fields.js';
 import { targetUriOf } from '../http/key.js';
 import type { FieldLines, RequestHead, StoredHead } from '../http/message.js';
-import { selectingFieldsOf, varyOf } from '../http/vary.js';
+import { varyOf } from '../http/vary.js';
+import { selectingOf } from './credentials.js';
 import type { Exchange, Rules, StorageDecision, StorageRefusal } from './decisions.js';
 import { type Freshness, judgeFreshness } from './freshness.js';
 import { givenLifetimeOf, noGivenLifetime } from './given-lifetime.js';
@@ -46,14 +47,15 @@ export function decideStorage(request: RequestHead, exchange: Exchange, rules: R
     : useUntil(freshness, response.fields, responseTimeMs, rules);
   if (useUntilMs <= responseTimeMs) return passThrough('no-use');
   const { httpVersion, status, statusText } = response;
+  const fields = storedFieldsOf(response.fields, freshness.cacheControl, rules.shared, responseTimeMs);
   const head: StoredHead = {
     status,
     statusText,
     httpVersion,
-    fields: storedFieldsOf(response.fields, freshness.cacheControl, rules.shared, responseTimeMs),
+    fields,
     url: targetUriOf(request.url),
     method,
-    selecting: vary === '*' ? [] : selectingFieldsOf(vary, request.fields),
+    selecting: selectingOf(request.fields, fields, vary, rules),
     requestTimeMs,
     responseTimeMs,
   };

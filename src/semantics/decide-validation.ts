@@ -1,6 +1,7 @@
 import { fieldValueOf, hasField } from '../http/fields.js';
 import type { RequestHead, StoredHead } from '../http/message.js';
-import { selectingFieldsOf, varyOf } from '../http/vary.js';
+import { varyOf } from '../http/vary.js';
+import { selectingOf } from './credentials.js';
 import { useUntil } from './decide-storage.js';
 import type { Exchange, Rules, ValidationDecision } from './decisions.js';
 import { type Freshness, judgeFreshness } from './freshness.js';
@@ -66,7 +67,7 @@ function freshen(request: RequestHead, stored: StoredHead, exchange: Exchange, r
   const head: StoredHead = {
     ...rest,
     fields,
-    selecting: vary === '*' ? [] : selectingFieldsOf(vary, request.fields),
+    selecting: selectingOf(request.fields, fields, vary, rules),
     requestTimeMs,
     responseTimeMs,
     ...given,

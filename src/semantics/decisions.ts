@@ -36,8 +36,11 @@ export interface Rules {
   /** Windows in seconds for responses that name none themselves (RFC 5861). 0: none. */
   readonly staleWhileRevalidateSeconds: number;
   readonly staleIfErrorSeconds: number;
-  /** Requests are partitioned by who asks: the key holds a hash of the credentials. */
-  readonly keyHoldsCredentials: boolean;
+  /**
+   * Request fields, in lower case, that tell users apart: they select what is not said to be for everyone as if `Vary` named them. None where
+   * the key holds them.
+   */
+  readonly credentialFields: readonly string[];
 }
 
 /** RFC 9211's words for why a request went to the origin. */
@@ -151,7 +154,12 @@ export interface Semantics {
   /** §4.4: the URIs that are no longer valid after this. */
   decideInvalidation(request: RequestHead, response: ResponseHead): readonly string[];
   /** Positions of the stored heads that a new one takes the place of: same selecting fields, or one too many. */
-  variantsReplacedBy(head: StoredHead, stored: readonly StoredHead[], maxVariants: number): readonly number[];
+  variantsReplacedBy(
+    head: StoredHead,
+    stored: readonly StoredHead[],
+    maxVariants: number,
+    rules: Rules,
+  ): readonly number[];
   /** Preconditions (RFC 9110 §13), ranges (§14) and `Age` for an answer out of the cache. */
   present(request: RequestHead, stored: StoredHead, bodyBytes: number, ageSeconds: number, rules: Rules): Presentation;
 }

@@ -1,5 +1,6 @@
-import type { RequestHead, StoredHead } from '../http/message.js';
+import type { FieldLines, RequestHead, StoredHead } from '../http/message.js';
 import { matchesSelecting, varyOf } from '../http/vary.js';
+import { credentialsOf, isFor } from './credentials.js';
 import type { Rules } from './decisions.js';
 import { dateOf } from './freshness.js';
 import { viewResponse } from './views.js';
@@ -12,10 +13,12 @@ export type Selection =
 export function selectStored(request: RequestHead, stored: readonly StoredHead[], rules: Rules): Selection {
   let selected: { readonly kind: 'selected'; readonly index: number; readonly head: StoredHead } | undefined;
   let reason: 'uri-miss' | 'vary-miss' = 'uri-miss';
+  if (stored.length === 0) return { kind: 'none', reason };
+  const credentials = credentialsOf(request.fields, rules);
   for (let index = 0; index < stored.length; index += 1) {
     const head = stored[index];
     if (head === undefined || !mayAnswer(head.method, request.method)) continue;
-    if (!matches(request, head, rules)) {
+    if (!matches(request.fields, credentials, head, rules)) {
       reason = 'vary-miss';
       continue;
     }
@@ -28,10 +31,13 @@ function mayAnswer(storedMethod: string, method: string): boolean {
   return storedMethod === method || (method === 'HEAD' && storedMethod === 'GET');
 }
 
-function matches(request: RequestHead, head: StoredHead, rules: Rules): boolean {
+function matches(request: FieldLines, credentials: FieldLines, head: StoredHead, rules: Rules): boolean {
   const names = varyOf(head.fields);
-  if (names === '*') return rules.mode === 'ignore-rules';
-  return names.length === 0 || matchesSelecting(names, head.selecting, request.fields);
+  const isSelected =
+    names === '*'
+      ? rules.mode === 'ignore-rules'
+      : names.length === 0 || matchesSelecting(names, head.selecting, request);
+  return isSelected && isFor(credentials, head, names, rules);
 }
 
 /** By Date (RFC 9111 §4); of the same second, by receipt. */

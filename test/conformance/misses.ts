@@ -74,10 +74,10 @@ export const misses: readonly Miss[] = [
   { id: 'partial-store-partial-complete', reason: partIsNotStored },
   {
     id: 'other-cookie',
-    types: ['private'],
     reason:
-      'Optimal for a browser, where a private cache has one user. One process asks for many: what was answered to a request without ' +
-      'cookies is not reused for one with them unless they are taken out of the option `credentialFields`. A shared cache reuses it.',
+      'Optimal for a browser, whose cache has one user. One process asks for many, and the response has a bare max-age: nothing says that it ' +
+      'is for everyone (public, s-maxage), and origins that forget Vary: Cookie are many. So it is not reused for a request with a cookie, ' +
+      'unless cookies are taken out of the option `credentialFields`.',
   },
   { id: 'interim-102', isNewer: true, clients: ['axios'], reason: noInterim },
   { id: 'interim-103', isNewer: true, clients: ['axios'], reason: noInterim },

@@ -113,7 +113,7 @@ const rulesets: fc.Arbitrary<Rules> = fc.record({
   cacheControlTargets: fc.constantFrom([], ['cdn-cache-control']),
   staleWhileRevalidateSeconds: fc.constantFrom(0, 60),
   staleIfErrorSeconds: fc.constantFrom(0, 60),
-  keyHoldsCredentials: fc.boolean(),
+  credentialFields: fc.constantFrom([], ['authorization', 'cookie'], ['vary']),
 });
 const requests: fc.Arbitrary<RequestHead> = fc.record({ method: methods, url: urls, fields: lines });
 const heads: fc.Arbitrary<StoredHead> = fc.record({
@@ -146,7 +146,7 @@ test('no message and no time makes a decision throw', () => {
         semantics.decideValidation(request, head, exchange, rules, now);
         semantics.decideValidation(request, head, undefined, rules, now);
         assert.ok(semantics.decideInvalidation(request, head).every((uri) => typeof uri === 'string'));
-        assert.ok(semantics.variantsReplacedBy(head, stored, 2).every((index) => index < stored.length));
+        assert.ok(semantics.variantsReplacedBy(head, stored, 2, rules).every((index) => index < stored.length));
         semantics.present(request, head, Math.abs(Math.trunc(n)) || 0, n, rules);
         cacheKeyOf({ method: request.method, url: request.url, ignoreParams: ['a*', request.method] });
         printCacheStatus({ cache: request.url, ttl: n, key: head.url, detail: request.url });
@@ -297,7 +297,7 @@ test('values of 100 KB and thousands of lines are decided about as any other', (
   assert.ok(semantics.decideValidation(request, stored, exchangeOf({ ...response, status: 304 }), rules, noon).action);
   assert.equal(semantics.decideInvalidation(request, response)[0], 'https://example.com/a');
   assert.ok(semantics.present({ ...request, method: 'GET' }, stored, 10, 5, rules).kind);
-  assert.equal(semantics.variantsReplacedBy(stored, [stored], 5), [0]);
+  assert.equal(semantics.variantsReplacedBy(stored, [stored], 5, privateRules), [0]);
 });
 
 test.run();

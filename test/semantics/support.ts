@@ -19,10 +19,10 @@ export const privateRules: Rules = {
   cacheControlTargets: [],
   staleWhileRevalidateSeconds: 0,
   staleIfErrorSeconds: 0,
-  keyHoldsCredentials: true,
+  credentialFields: [],
 };
 
-export const sharedRules: Rules = { ...privateRules, shared: true, keyHoldsCredentials: false };
+export const sharedRules: Rules = { ...privateRules, shared: true, credentialFields: ['authorization', 'cookie'] };
 
 /** `fields('Name: value', …)`. */
 export function fields(...lines: readonly string[]): string[] {

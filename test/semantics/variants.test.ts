@@ -27,16 +27,16 @@ const table: readonly (readonly [string, StoredHead, StoredHead, boolean])[] = [
 ];
 for (const [name, head, other, isReplaced] of table) {
   test(`${name}: ${isReplaced ? 'replaced' : 'kept'}`, () => {
-    assert.equal(variantsReplacedBy(head, [other], 9), isReplaced ? [0] : []);
+    assert.equal(variantsReplacedBy(head, [other], 9, privateRules), isReplaced ? [0] : []);
   });
 }
 
 test('past the cap, the oldest go', () => {
   const stored = [30, 10, 20].map((seconds) => variant('A', [`A: ${seconds}`], seconds));
-  assert.equal(variantsReplacedBy(variant('A', ['A: 0'], 40), stored, 3), [1]);
-  assert.equal(variantsReplacedBy(variant('A', ['A: 0'], 40), stored, 2), [1, 2]);
-  assert.equal(variantsReplacedBy(variant('A', ['A: 10'], 40), stored, 3), [1]);
-  assert.equal(variantsReplacedBy(variant('A', ['A: 0'], 40), stored, 0), [0, 1, 2]);
+  assert.equal(variantsReplacedBy(variant('A', ['A: 0'], 40), stored, 3, privateRules), [1]);
+  assert.equal(variantsReplacedBy(variant('A', ['A: 0'], 40), stored, 2, privateRules), [1, 2]);
+  assert.equal(variantsReplacedBy(variant('A', ['A: 10'], 40), stored, 3, privateRules), [1]);
+  assert.equal(variantsReplacedBy(variant('A', ['A: 0'], 40), stored, 0, privateRules), [0, 1, 2]);
 });
 
 test.run();
