@@ -28,6 +28,8 @@ export interface EngineParts {
   rulesOf(options: CompleteRequestOptions): Rules;
   keyOf(presented: Presented, options: CompleteRequestOptions): string;
   isMethodStored(method: string, options: CompleteRequestOptions): boolean;
+  /** What was asked for before, under this key, is neither stored nor shared with those who ask from now on. */
+  forgetAsked(key: string): void;
 }
 
 /** One engine behind every client: the same decisions, whoever asks. */
@@ -76,11 +78,19 @@ export class Engine implements EngineParts {
     covers: (candidate: Candidate) => boolean,
     options: InvalidateOptions,
   ): Promise<number> {
-    this.invalidations.note(covers);
-    this.flights.forget('key' in selector ? selector.key : undefined);
+    if ('key' in selector) this.forgetAsked(selector.key);
+    else {
+      this.invalidations.note(covers);
+      this.flights.forget(undefined);
+    }
     const entries = await this.#store.invalidate(selector, options);
     if (entries > 0) publish('invalidate', { entries });
     return entries;
+  }
+
+  forgetAsked(key: string): void {
+    this.invalidations.noteKey(key);
+    this.flights.forget(key);
   }
 
   async clear(): Promise<void> {

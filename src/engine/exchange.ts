@@ -189,9 +189,9 @@ export class Exchange {
     detail?: string,
   ): Promise<CacheResponse> {
     const invalidated = invalidateAfter(this.#inquiry, received);
-    if (invalidated !== undefined) await invalidated;
+    const answer = invalidated === undefined ? received : await invalidated;
     const reason = this.#storeFailed ? 'store-failed' : detail;
-    return handOn(this.#inquiry, received, {
+    return handOn(this.#inquiry, answer, {
       ...{ status, forward, stored: this.#stored, flight: this.#flight },
       ...(reason !== undefined && { reason }),
     });

@@ -127,15 +127,29 @@ function lengthOf({ head }: OriginResponse): number | undefined {
   return /^\d{1,15}$/.test(length) ? Number(length) : undefined;
 }
 
-/** RFC 9111 §4.4: an answer to an unsafe method makes others invalid. `undefined`: this one does not. */
-export function invalidateAfter(inquiry: Inquiry, received: Received): Promise<void> | undefined {
+/**
+ * RFC 9111 §4.4: an answer to an unsafe method makes others invalid, those that were asked for before it and are still to come among them, but
+ * not itself. `undefined`: this one does not. Otherwise resolves to the answer as one that was asked for after that.
+ */
+export function invalidateAfter(inquiry: Inquiry, received: Received): Promise<Received> | undefined {
   const urls = decideInvalidation(inquiry.request, received.response);
-  return urls.length === 0 ? undefined : invalidateAll(inquiry, urls);
+  return urls.length === 0 ? undefined : invalidateAll(inquiry, received, urls);
 }
 
-async function invalidateAll({ engine, options, request }: Inquiry, urls: readonly string[]): Promise<void> {
-  for (const url of urls) {
-    const presented = { request: { ...request, method: 'GET', url }, hasBody: false };
-    await engine.store.invalidate({ key: engine.keyOf(presented, { ...options, key: undefined }) });
-  }
+async function invalidateAll(inquiry: Inquiry, received: Received, urls: readonly string[]): Promise<Received> {
+  const { engine } = inquiry;
+  const isFirst = received.invalidations === engine.invalidations.count;
+  const keys = new Set(urls.flatMap((url) => keysOfGet(inquiry, url)));
+  for (const key of keys) engine.forgetAsked(key);
+  const { count } = engine.invalidations;
+  for (const key of keys) await engine.store.invalidate({ key });
+  return isFirst ? { ...received, invalidations: count } : received;
+}
+
+/** Where GET of the same user, by the same way, finds what is stored; `ignore-rules` looks in another place than the other modes. */
+function keysOfGet({ engine, options, presented, request }: Inquiry, url: string): readonly string[] {
+  const { bodyHash: _, ...rest } = presented;
+  const get = { ...rest, request: { ...request, method: 'GET', url }, hasBody: false };
+  const modes = ['default', 'ignore-rules'] as const;
+  return modes.map((mode) => engine.keyOf(get, { ...options, mode, key: undefined }));
 }

@@ -263,6 +263,111 @@ withEachClient(
   },
 );
 
+/** Answers GET of `/slow` when it is told to, with how many POSTs there had been when it was asked. */
+function slowGet(): { readonly handler: Handler; readonly release: () => void } {
+  let release: () => void = () => undefined;
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  let posts = 0;
+  let isFirst = true;
+  return {
+    release,
+    handler: async (request, response) => {
+      if (request.method !== 'GET') posts += 1;
+      const before = posts;
+      if (request.method === 'GET' && isFirst) {
+        isFirst = false;
+        await released;
+      }
+      reply(response, `after ${before}`, { 'Cache-Control': 'max-age=60' });
+    },
+  };
+}
+
+let slow = slowGet();
+const newSlow = (): Handler => {
+  slow = slowGet();
+  return slow.handler;
+};
+
+withEachClient(
+  test,
+  'what was asked for before a POST and comes after it is neither stored nor shared',
+  newSlow,
+  memory,
+  async ({ client, cache, origin, at }) => {
+    const before = client.ask(at('/slow'));
+    await origin.arrived(1);
+    await client.ask(at('/slow'), { method: 'POST', body: 'x' });
+    const after = client.ask(at('/slow'));
+    assert.is((await after).text, 'after 1');
+    slow.release();
+    const answer = await before;
+    assert.is(answer.text, 'after 0');
+    assert.is(answer.info?.stored, false);
+    assert.is(answer.info?.reason, 'superseded');
+    await cache.flush();
+    assert.is((await client.ask(at('/slow'))).text, 'after 1');
+    assert.is(origin.hits.length, 3);
+  },
+);
+
+withEachClient(
+  test,
+  'what was asked for before hundreds of POSTs elsewhere is stored',
+  newSlow,
+  memory,
+  async ({ client, cache, origin, at }) => {
+    const before = client.ask(at('/slow'));
+    await origin.arrived(1);
+    for (let i = 0; i < 200; i += 1) await client.ask(at(`/${i}`), { method: 'PUT', body: 'x' });
+    slow.release();
+    assert.is((await before).info?.stored, true);
+    await cache.flush();
+    assert.is((await client.ask(at('/slow'))).info?.status, 'hit');
+  },
+);
+
+withEachClient(
+  test,
+  'the answer to a POST that GET would find outlives the invalidation that it makes',
+  () => {
+    let count = 0;
+    return (request, response) => {
+      count += 1;
+      reply(response, `${request.method} ${count}`, { 'Cache-Control': 'max-age=60', 'Content-Location': '/' });
+    };
+  },
+  memory,
+  async ({ client, cache, at }) => {
+    await client.ask(at('/'));
+    await cache.flush();
+    assert.is((await client.ask(at('/'), { method: 'POST', body: 'x' })).info?.stored, true);
+    await cache.flush();
+    assert.is((await client.ask(at('/'))).text, 'POST 2');
+  },
+);
+
+withEachClient(
+  test,
+  'an unsafe method invalidates what GET found by the same way and in every mode',
+  () => counting(),
+  memory,
+  async ({ client, cache, at }) => {
+    const ways = [{ headers: { Host: 'elsewhere.test' } }, { headers: { Cookie: 'a=1' } }, {}];
+    for (const [position, way] of ways.entries()) {
+      const path = `/${position}`;
+      const lasting = { ...way, cache: { mode: 'ignore-rules' } } as const;
+      for (const get of [way, lasting]) await client.ask(at(path), get);
+      await cache.flush();
+      for (const get of [way, lasting]) assert.is((await client.ask(at(path), get)).info?.status, 'hit', path);
+      await client.ask(at(path), { ...way, method: 'POST', body: 'x' });
+      assert.is(await entriesOf(cache), 0, path);
+    }
+  },
+);
+
 withEachClient(
   test,
   'HEAD is answered from a stored GET',
