@@ -1,4 +1,4 @@
-import { type ClientRequest, IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
+import { Agent, ClientRequest, IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
 import { type ChunksShown, type FieldLines, type OriginResponse, Tap } from '../src/index.js';
 
 /**
@@ -15,8 +15,25 @@ export function originResponseOf(response: IncomingMessage, shown: ChunksShown =
     },
     body: new Tap(response, () => isUntouched && isWhole(response), shown),
     trailers: () => response.rawTrailers ?? [],
+    sent: sentFieldsOf(response),
   };
 }
+
+/** What an agent of the user's sent: it may have added fields (cookie jars for axios do) after the cache was asked. `undefined`: nobody did. */
+function sentFieldsOf(response: IncomingMessage): FieldLines | undefined {
+  const request = 'req' in response ? response.req : undefined;
+  if (!(request instanceof ClientRequest) || !('agent' in request && isOfAnother(request.agent))) return undefined;
+  const fields = fieldLinesOf(request.getHeaders());
+  // Rendered at once from a list of headers: nothing could be added.
+  return fields.length === 0 ? undefined : fields;
+}
+
+/** Has its own way to carry requests. How agents do that is not in Node's types. */
+function isOfAnother(agent: unknown): boolean {
+  return typeof agent === 'object' && agent !== null && 'addRequest' in agent && agent.addRequest !== carryOfNode;
+}
+
+const carryOfNode: unknown = Reflect.get(Agent.prototype, 'addRequest');
 
 /** The field lines that came, without the pseudo-header fields of HTTP/2 (RFC 9113 §8.3), which are none. */
 export function wireFieldsOf({ rawHeaders }: IncomingMessage): FieldLines {

@@ -171,7 +171,8 @@ export class Engine implements EngineParts {
       cacheControlTargets: cacheControlTargets.map((name) => name.toLowerCase()),
       staleWhileRevalidateSeconds: options.staleWhileRevalidateSeconds,
       staleIfErrorSeconds: options.staleIfErrorSeconds,
-      credentialFields: shared ? this.#credentialFields : [],
+      credentialFields: this.#credentialFields,
+      keyHoldsCredentials: !shared,
     });
   }
 }

@@ -48,8 +48,18 @@ export class Inquiry {
     const requestTimeMs = this.engine.nowMs();
     const { count: invalidations } = this.engine.invalidations;
     const origin = await this.forward(fields, kind);
-    return { origin, response: origin.head, requestTimeMs, responseTimeMs: this.engine.nowMs(), invalidations };
+    return receivedOf(origin, requestTimeMs, this.engine.nowMs(), invalidations);
   }
+}
+
+export function receivedOf(
+  origin: OriginResponse,
+  requestTimeMs: number,
+  responseTimeMs: number,
+  invalidations: number,
+): Received {
+  const { head: response, sent } = origin;
+  return { origin, response, requestTimeMs, responseTimeMs, invalidations, sent };
 }
 
 /** A condition on a method that is not safe does not ask for a 304, it forbids the method (RFC 9110 §13.1.2). */

@@ -9,6 +9,8 @@ export interface OriginResponse {
   readonly body: Tap;
   /** Trailer field lines; complete once the body is. */
   trailers(): FieldLines;
+  /** The request's field lines as they went out, if something below the client may have added some. */
+  readonly sent?: FieldLines | undefined;
 }
 
 /**

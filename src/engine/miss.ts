@@ -2,7 +2,7 @@ import { publish } from '../diagnostics.js';
 import { decideRequest } from '../semantics/decide-request.js';
 import { mayCollapse } from './collapse.js';
 import { type Circumstances, handOn, lookAgain } from './hand-on.js';
-import type { Inquiry } from './inquiry.js';
+import { type Inquiry, receivedOf } from './inquiry.js';
 import type { CacheResponse, OriginResponse } from './messages.js';
 
 /**
@@ -26,13 +26,8 @@ export class Miss {
   /** The origin's answer: handed on, and stored along the way if it may be. To be told in the turn in which it arrives. */
   answered(origin: OriginResponse): CacheResponse {
     this.#isOver = true;
-    const received = {
-      origin,
-      response: origin.head,
-      requestTimeMs: this.#requestTimeMs,
-      responseTimeMs: this.#inquiry.engine.nowMs(),
-      invalidations: this.#invalidations,
-    };
+    const nowMs = this.#inquiry.engine.nowMs();
+    const received = receivedOf(origin, this.#requestTimeMs, nowMs, this.#invalidations);
     return handOn(this.#inquiry, received, this.#circumstances);
   }
 

@@ -14,8 +14,8 @@ type Names = readonly string[] | '*';
 const nobody: FieldLines = Object.freeze([]);
 
 /** Who asks: lower-case name and hidden value of each field that tells, if the request has it. */
-export function credentialsOf(request: FieldLines, { credentialFields }: Rules): FieldLines {
-  if (!hasOneOf(request, credentialFields)) return nobody;
+export function credentialsOf(request: FieldLines, { credentialFields, keyHoldsCredentials }: Rules): FieldLines {
+  if (keyHoldsCredentials || !hasOneOf(request, credentialFields)) return nobody;
   const credentials: string[] = [];
   for (const name of credentialFields) {
     const value = fieldValueOf(request, name);
@@ -37,7 +37,7 @@ function hasOneOf(fields: FieldLines, lowerNames: readonly string[]): boolean {
 
 /** Whether it is for who asks, as far as `Vary` does not say that itself. */
 export function isFor(credentials: FieldLines, head: StoredHead, vary: Names, rules: Rules): boolean {
-  if (credentials.length === 0 && !isOfSomebody(head, rules)) return true;
+  if (rules.keyHoldsCredentials || (credentials.length === 0 && !isOfSomebody(head, rules))) return true;
   const view = viewResponse(head.fields, rules.cacheControlTargets);
   return rules.credentialFields.every(
     (name) =>
@@ -45,6 +45,19 @@ export function isFor(credentials: FieldLines, head: StoredHead, vary: Names, ru
       isForEveryone(view, name) ||
       storedValueOf(credentials, name) === storedValueOf(head.selecting, name),
   );
+}
+
+/** Whether a request would find what was stored for it, if other fields went out than were presented. */
+export function wouldFind(
+  presented: FieldLines,
+  sent: FieldLines,
+  head: StoredHead,
+  vary: Names,
+  rules: Rules,
+): boolean {
+  return rules.keyHoldsCredentials
+    ? rules.credentialFields.every((name) => fieldValueOf(presented, name) === fieldValueOf(sent, name))
+    : isFor(credentialsOf(presented, rules), head, vary, rules);
 }
 
 /** The selecting fields to store with a response: those that `Vary` names, and who asked. */
@@ -63,7 +76,7 @@ export function selectingOf(request: FieldLines, stored: FieldLines, vary: Names
 /** The names of all fields that select a stored response, absent ones included. */
 export function selectingNamesOf(head: StoredHead, rules: Rules): Names {
   const vary = varyOf(head.fields);
-  if (vary === '*' || rules.credentialFields.length === 0) return vary;
+  if (vary === '*' || rules.keyHoldsCredentials || rules.credentialFields.length === 0) return vary;
   const view = viewResponse(head.fields, rules.cacheControlTargets);
   const telling = rules.credentialFields.filter((name) => !isNamedIn(vary, name) && !isForEveryone(view, name));
   return telling.length === 0 ? vary : vary.concat(telling);

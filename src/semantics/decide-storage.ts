@@ -2,7 +2,7 @@ import { fieldValueOf, hasField } from '../http/fields.js';
 import { targetUriOf } from '../http/key.js';
 import type { FieldLines, RequestHead, StoredHead } from '../http/message.js';
 import { varyOf } from '../http/vary.js';
-import { selectingOf } from './credentials.js';
+import { selectingOf, wouldFind } from './credentials.js';
 import type { Exchange, Rules, StorageDecision, StorageRefusal } from './decisions.js';
 import { type Freshness, judgeFreshness } from './freshness.js';
 import { givenLifetimeOf, noGivenLifetime } from './given-lifetime.js';
@@ -30,7 +30,8 @@ export function decideStorage(request: RequestHead, exchange: Exchange, rules: R
     requestTimeMs,
     responseTimeMs,
   };
-  const isAuthorized = hasField(request.fields, 'authorization');
+  const { sent = request.fields } = exchange;
+  const isAuthorized = hasField(sent, 'authorization');
   const isPlain = given === noGivenLifetime;
   const freshness = judgeFreshness(isPlain ? judged : { ...judged, ...given }, rules, responseTimeMs, isAuthorized);
   const vary = varyOf(response.fields);
@@ -39,7 +40,7 @@ export function decideStorage(request: RequestHead, exchange: Exchange, rules: R
     ? isUnderstood(response.status)
       ? undefined
       : 'status'
-    : refusalOf(request, freshness, response.fields, response.status, vary, rules);
+    : refusalOf(sent, freshness, response.fields, response.status, vary, rules);
   if (refusal !== undefined) return passThrough(refusal);
 
   const useUntilMs = ignoresRules
@@ -55,10 +56,13 @@ export function decideStorage(request: RequestHead, exchange: Exchange, rules: R
     fields,
     url: targetUriOf(request.url),
     method,
-    selecting: selectingOf(request.fields, fields, vary, rules),
+    selecting: selectingOf(sent, fields, vary, rules),
     requestTimeMs,
     responseTimeMs,
   };
+  if (exchange.sent !== undefined && !wouldFind(request.fields, sent, head, vary, rules)) {
+    return passThrough('credentials-unseen');
+  }
   return { action: 'store', head: isPlain ? head : { ...head, ...given }, useUntilMs };
 }
 
@@ -79,7 +83,7 @@ function resolve(reference: string, base: string): string | undefined {
 }
 
 function refusalOf(
-  request: RequestHead,
+  request: FieldLines,
   freshness: Freshness,
   fields: FieldLines,
   status: number,
@@ -92,12 +96,12 @@ function refusalOf(
   if (rules.shared) {
     if (cacheControl.private) return 'private';
     const isShareable = cacheControl.public || cacheControl.sMaxage !== undefined;
-    const isAuthorized = hasField(request.fields, 'authorization');
+    const isAuthorized = hasField(request, 'authorization');
     if (isAuthorized && !isShareable && !cacheControl.mustRevalidate) return 'authorization';
     // Who says how long it is fresh has thought of caches (§7.3); who says nothing may mean one user.
     if (!cacheControl.public && !freshness.isExplicit) {
       if (hasField(fields, 'set-cookie')) return 'set-cookie';
-      if (hasField(request.fields, 'cookie')) return 'cookie';
+      if (hasField(request, 'cookie')) return 'cookie';
     }
   }
   if (vary === '*') return 'vary-star';

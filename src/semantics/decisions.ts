@@ -37,10 +37,11 @@ export interface Rules {
   readonly staleWhileRevalidateSeconds: number;
   readonly staleIfErrorSeconds: number;
   /**
-   * Request fields, in lower case, that tell users apart: they select what is not said to be for everyone as if `Vary` named them. None where
-   * the key holds them.
+   * Request fields, in lower case, that tell users apart: they select what is not said to be for everyone as if `Vary` named them, unless the
+   * key holds them.
    */
   readonly credentialFields: readonly string[];
+  readonly keyHoldsCredentials: boolean;
 }
 
 /** RFC 9211's words for why a request went to the origin. */
@@ -82,6 +83,8 @@ export interface Exchange {
   readonly response: ResponseHead;
   readonly requestTimeMs: number;
   readonly responseTimeMs: number;
+  /** The request's field lines as they went out, if others were added after it was presented. */
+  readonly sent?: FieldLines | undefined;
 }
 
 export type StorageDecision =
@@ -101,6 +104,7 @@ export type StorageRefusal =
   | 'vary-star'
   | 'set-cookie'
   | 'cookie'
+  | 'credentials-unseen'
   | 'partial'
   | 'not-explicit'
   | 'no-use';

@@ -1,3 +1,5 @@
+// time limit: 300 s
+import { Agent, type ClientRequest } from 'node:http';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { CacheChoice } from '../../src/index.js';
@@ -311,6 +313,59 @@ withEachClient(
     await cache.flush();
     assert.is((await client.ask(at('/'), { headers: { Authorization: 'alice' } })).text, 'for alice');
     assert.is((await client.ask(at('/'))).info?.status, 'hit');
+  },
+);
+
+/** As cookie jars for axios are made: the cookie comes when the request is on its way already. */
+class JarAgent extends Agent {
+  readonly #user: string;
+
+  constructor(user: string) {
+    super();
+    this.#user = user;
+  }
+
+  addRequest(request: ClientRequest, ...rest: unknown[]): void {
+    request.setHeader('Cookie', `session=${this.#user}`);
+    // Not in Node's types.
+    Reflect.apply(Reflect.get(Agent.prototype, 'addRequest'), this, [request, ...rest]);
+  }
+}
+
+for (const shared of [true, false]) {
+  for (const mode of ['default', 'ignore-rules'] as const) {
+    withEachClient(
+      test,
+      `an answer to cookies that an agent added is nobody's to have (${shared ? 'shared' : 'private'}, ${mode})`,
+      personal('max-age=60'),
+      { ...memory, shared },
+      async ({ client, cache, at }) => {
+        const agents = ['alice', 'bob'].map((user) => new JarAgent(user));
+        const [alice, bob] = agents.map((agent) => ({ agent, cache: { mode } }));
+        const first = await client.ask(at('/'), alice);
+        assert.equal([whose(first), first.info?.reason], ['alice', 'credentials-unseen']);
+        await cache.flush();
+        const both = await Promise.all([client.ask(at('/'), alice), client.ask(at('/'), bob)]);
+        assert.equal(both.map(whose), ['alice', 'bob']);
+        await cache.flush();
+        assert.is(whose(await client.ask(at('/'), { cache: { mode } })), 'nobody');
+        for (const agent of agents) agent.destroy();
+      },
+    );
+  }
+}
+
+withEachClient(
+  test,
+  'what is for everyone is stored, whatever an agent added',
+  personal('max-age=60, public'),
+  memory,
+  async ({ client, cache, at }) => {
+    const agent = new JarAgent('alice');
+    await client.ask(at('/'), { agent });
+    await cache.flush();
+    assert.equal(await askAll(client, at('/')), ['alice', 'alice', 'alice']);
+    agent.destroy();
   },
 );
 

@@ -114,6 +114,7 @@ const rulesets: fc.Arbitrary<Rules> = fc.record({
   staleWhileRevalidateSeconds: fc.constantFrom(0, 60),
   staleIfErrorSeconds: fc.constantFrom(0, 60),
   credentialFields: fc.constantFrom([], ['authorization', 'cookie'], ['vary']),
+  keyHoldsCredentials: fc.boolean(),
 });
 const requests: fc.Arbitrary<RequestHead> = fc.record({ method: methods, url: urls, fields: lines });
 const heads: fc.Arbitrary<StoredHead> = fc.record({

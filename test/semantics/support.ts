@@ -19,10 +19,11 @@ export const privateRules: Rules = {
   cacheControlTargets: [],
   staleWhileRevalidateSeconds: 0,
   staleIfErrorSeconds: 0,
-  credentialFields: [],
+  credentialFields: ['authorization', 'cookie'],
+  keyHoldsCredentials: true,
 };
 
-export const sharedRules: Rules = { ...privateRules, shared: true, credentialFields: ['authorization', 'cookie'] };
+export const sharedRules: Rules = { ...privateRules, shared: true, keyHoldsCredentials: false };
 
 /** `fields('Name: value', …)`. */
 export function fields(...lines: readonly string[]): string[] {
