@@ -19,13 +19,23 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
 
 /** The disk, and memory over it if there is to be any. */
 async function openStore(options: CompleteCacheOptions): Promise<ResponseStore> {
-  const { directory, lock, maxBytes, maxEntries, minFreeBytes, maxEntryBytes, memoryBytes, deduplicate, nowMs } =
-    options;
+  const {
+    directory,
+    lock,
+    leaseMs,
+    maxBytes,
+    maxEntries,
+    minFreeBytes,
+    maxEntryBytes,
+    memoryBytes,
+    deduplicate,
+    nowMs,
+  } = options;
   const onEvent = publishStoreEvent;
   const limits = { maxBytes, maxEntries, minFreeBytes, maxEntryBytes };
   const compression = options.compression === true ? {} : options.compression;
   const coding = compression === false ? {} : { compression };
-  const disk = await openDiskStore({ directory, lock, ...limits, ...coding, deduplicate, nowMs, onEvent });
+  const disk = await openDiskStore({ directory, lock, leaseMs, ...limits, ...coding, deduplicate, nowMs, onEvent });
   if (memoryBytes === 0) return disk;
   // One response must not push out all others.
   const maxMemoryEntryBytes = Math.min(1024 ** 2, Math.floor(memoryBytes / 16));

@@ -98,7 +98,7 @@ export interface RequestOptions {
    */
   readonly staleIfErrorSeconds?: number;
   /**
-   * One origin request for concurrent requests of the same key.
+   * One origin request for concurrent requests of the same key, in all processes that share the directory.
    * @default true
    */
   readonly collapse?: boolean;
@@ -175,6 +175,12 @@ export interface CacheOptions extends RequestOptions {
    * @default 'shared'
    */
   readonly lock?: 'shared' | 'exclusive';
+  /**
+   * How long a request waits while another process that shares the directory asks the origin for the same, in ms. 0: it does not wait, and asks
+   * for itself.
+   * @default 5000
+   */
+  readonly leaseMs?: number;
   /**
    * Be a shared cache (RFC 9111 §1): never store `private` responses, nor answers to requests with `Authorization` that do not allow it.
    * `false` makes it a private cache, in which every set of credentials has a partition of its own. In both, users that `credentialFields` tell
@@ -293,6 +299,7 @@ export const cacheDefaults: Required<WithoutStore> = Object.freeze({
   deduplicate: true,
   memoryBytes: 0,
   lock: 'shared',
+  leaseMs: 5000,
   shared: true,
   credentialFields: Object.freeze(['authorization', 'cookie']),
   offline: false,
@@ -418,6 +425,7 @@ const cacheChecks: Readonly<Record<keyof CacheOptions, Check>> = {
   deduplicate: { allowed: 'true or false', test: isBoolean },
   memoryBytes: bytes,
   lock: { allowed: "'shared' or 'exclusive'", test: (value) => value === 'shared' || value === 'exclusive' },
+  leaseMs: { allowed: 'a number of milliseconds from 0 to 600000', test: isNumberFrom(0, 600_000) },
   shared: { allowed: 'true or false', test: isBoolean },
   credentialFields: strings,
   offline: { allowed: 'true or false', test: isBoolean },

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { lstatSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { bodiesFolder, formatFolder, parseSegmentFile, segmentsFolder, temporaryFolder } from '../src/disk/layout.js';
+import { sweepAddresses } from '../src/peers/address.js';
 import { failureOf } from '../src/protocol/failure.js';
 import type { OpenAnswer, OpenTask } from '../src/protocol/messages.js';
 import { adopt, clearLanes, clearWriter } from './adopt.js';
@@ -54,6 +55,7 @@ function enter(root: string, { lock, nowMs, measureFree }: OpenTask): OpenAnswer
     for (const { path, bytes } of hints) writeFileDurably(path, bytes);
     sweep(root, index.bodyFiles(), new Set(ends.keys()));
     sweepClaims(root, mtimeMs);
+    sweepAddresses(root, new Set([...living.map((owner) => owner.writer), writer]));
     const freeBytes = measureFree ? freeBytesOf(root) : undefined;
     return { outcome: 'opened', writer, lane, others, arrivals, index: index.toParts(), segments, freeBytes };
   } catch (error) {

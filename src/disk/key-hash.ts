@@ -22,6 +22,10 @@ export function hashOfKey(key: string): KeyHash {
   return made;
 }
 
+export function isSameHash(one: KeyHash, other: KeyHash): boolean {
+  return one.a === other.a && one.b === other.b && one.c === other.c && one.d === other.d;
+}
+
 function makeHash(key: string): KeyHash {
   const digest = hash('sha256', key, 'binary');
   return { a: wordOf(digest, 0), b: wordOf(digest, 4), c: wordOf(digest, 8), d: wordOf(digest, 12) };

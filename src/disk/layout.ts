@@ -7,6 +7,22 @@ export const bodiesFolder = 'bodies';
 export const temporaryFolder = 'tmp';
 export const boardFile = 'board';
 
+/** Says where a writer listens to others. */
+export function addressFileOf(writer: number): string {
+  return `peer-${hex(writer)}`;
+}
+
+/** Where it listens, if the path is short enough. */
+export function socketFileOf(writer: number): string {
+  return `${addressFileOf(writer)}.sock`;
+}
+
+/** Whose address or socket this is; `undefined` for any other file. */
+export function parsePeerFile(fileName: string): number | undefined {
+  const match = /^peer-([0-9a-f]{8})(?:\.sock|\.tmp)?$/.exec(fileName);
+  return match === null ? undefined : Number.parseInt(match[1] ?? '', 16);
+}
+
 export function segmentFileOf(name: SegmentName): string {
   return `${hex(name.writer)}-${hex(name.number)}.seg`;
 }

@@ -2,6 +2,7 @@ import { publish } from '../diagnostics.js';
 import { isNamed } from '../http/fields.js';
 import type { RequestHead, StoredHead } from '../http/message.js';
 import { decideRequest } from '../semantics/decide-request.js';
+import type { Lease } from '../store/contract.js';
 import type { Flight, FlightOutcome } from './flight.js';
 import type { Inquiry } from './inquiry.js';
 import type { CacheInfo } from './messages.js';
@@ -32,6 +33,12 @@ function isPartial(request: RequestHead): boolean {
 export function outcomeFor({ presented }: Inquiry, flight: Flight): Promise<FlightOutcome | undefined> {
   const patience = presented.patience?.().then(() => undefined);
   return patience === undefined ? flight.outcome : Promise.race([flight.outcome, patience]);
+}
+
+/** What another process's request has come to; `late` if it takes too long. */
+export function turnOf({ presented }: Inquiry, lease: Lease): Promise<'go' | 'look' | 'late'> {
+  const patience = lease.isGranted ? undefined : presented.patience?.().then(() => 'late' as const);
+  return patience === undefined ? lease.next() : Promise.race([lease.next(), patience]);
 }
 
 export interface Joined {

@@ -6,10 +6,10 @@ import { decideRequest } from '../semantics/decide-request.js';
 import { decideValidation } from '../semantics/decide-validation.js';
 import type { ForwardReason, RequestDecision } from '../semantics/decisions.js';
 import { validationFields } from '../semantics/validators.js';
-import type { StoredResponse, StoreRef } from '../store/contract.js';
-import { join, mayCollapse, outcomeFor } from './collapse.js';
+import type { Lease, StoredResponse, StoreRef } from '../store/contract.js';
+import { join, mayCollapse, outcomeFor, turnOf } from './collapse.js';
 import type { Flight, FlightOutcome } from './flight.js';
-import { handOn } from './hand-on.js';
+import { handOn, lookAgain } from './hand-on.js';
 import { isIdle, noteUse, useUntilOf } from './idle.js';
 import { conditionalFor, Inquiry, type Received } from './inquiry.js';
 import type { CacheInfo, CacheResponse, Forward } from './messages.js';
@@ -85,12 +85,34 @@ export class Exchange {
 
   /** Performs with others waiting: whatever goes wrong, they learn of it. */
   async #lead(decision: RequestDecision): Promise<CacheResponse> {
+    const lease = this.#inquiry.engine.store.lease(this.#inquiry.key);
+    if (this.#flight !== undefined) this.#flight.lease = lease;
     try {
-      return await this.#perform(decision);
+      return await (lease === undefined ? this.#perform(decision) : this.#performWith(lease, decision));
     } catch (error) {
-      this.#endFlight({ kind: 'look-again' });
+      this.#endFlight(lookAgain);
       throw error;
     }
+  }
+
+  /** Performs when it is this process's turn to ask the origin, or another one has what it needs. */
+  async #performWith(lease: Lease, decision: RequestDecision): Promise<CacheResponse> {
+    let latest = decision;
+    for (;;) {
+      const turn = await turnOf(this.#inquiry, lease);
+      if (turn === 'go') return this.#perform(latest);
+      if (turn === 'late') break;
+      await this.#lookup();
+      latest = this.#decide();
+      if (latest.action !== 'reuse' && latest.action !== 'gateway-timeout') continue;
+      this.#endFlight(lookAgain);
+      return this.#perform(latest);
+    }
+    lease.release('look');
+    const instead = await this.standIn();
+    if (instead === undefined) return this.#perform(latest);
+    this.#endFlight(lookAgain);
+    return instead;
   }
 
   #perform(decision: RequestDecision): Promise<CacheResponse> | CacheResponse {
@@ -147,12 +169,12 @@ export class Exchange {
         const { head, useUntilMs } = verdict;
         const expiresMs = useUntilOf(head, useUntilMs, head.responseTimeMs);
         const updated = await engine.store.updateHead(stored.ref, head, { expiresMs });
-        this.#endFlight({ kind: 'look-again' });
+        this.#endFlight(lookAgain);
         return respondFreshened(this.#inquiry, updated ?? stored, head, decision.reason, this.#resume);
       }
       case 'reuse-stale': {
         received?.origin.body.discard();
-        this.#endFlight({ kind: 'look-again' });
+        this.#endFlight(lookAgain);
         const status = received?.response.status;
         return respondStale(this.#inquiry, stored, verdict, decision.reason, status, this.#resume);
       }

@@ -1,4 +1,5 @@
 import type { StoredHead } from '../http/message.js';
+import type { Lease } from '../store/contract.js';
 import type { Recording } from './recording.js';
 
 /** What a follower learns of the request it waited for. */
@@ -15,6 +16,8 @@ export class Flight {
   #settled: FlightOutcome | undefined;
   #outcome: Promise<FlightOutcome> | undefined;
   #resolve: (outcome: FlightOutcome) => void = () => undefined;
+  /** What keeps other processes from asking for the same. */
+  lease: Lease | undefined;
 
   /** Made for the first who waits: most requests have no company. */
   get outcome(): Promise<FlightOutcome> {
@@ -61,5 +64,6 @@ export class Flights {
   end(key: string, flight: Flight, outcome: FlightOutcome): void {
     if (this.#byKey.get(key) === flight) this.#byKey.delete(key);
     flight.settle(outcome);
+    flight.lease?.release(outcome.kind === 'apart' ? 'apart' : 'look');
   }
 }

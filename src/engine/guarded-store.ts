@@ -7,6 +7,7 @@ import type {
   CreateOptions,
   DeclineReason,
   EntryWriter,
+  Lease,
   LookupOptions,
   ResponseStore,
   Selector,
@@ -68,6 +69,17 @@ export class GuardedStore {
     } catch (error) {
       publish('error', { error, during: 'has' });
       return false;
+    }
+  }
+
+  /** `undefined`: nobody else may be asking for the same. */
+  lease(key: string): Lease | undefined {
+    try {
+      const lease = this.#store.lease?.(key);
+      return lease === undefined || this.#limits === unlimited ? lease : new GuardedLease(lease, this.#limits);
+    } catch (error) {
+      publish('error', { error, during: 'lease' });
+      return undefined;
     }
   }
 
@@ -189,6 +201,38 @@ class GuardedWriter implements EntryWriter {
     this.#isBroken = true;
     publish('error', { error, during });
     void this.abort();
+  }
+}
+
+/** Of a user's own store. */
+class GuardedLease implements Lease {
+  readonly #lease: Lease;
+  readonly #limits: Pick<Limits, 'settle'>;
+
+  constructor(lease: Lease, limits: Pick<Limits, 'settle'>) {
+    this.#lease = lease;
+    this.#limits = limits;
+  }
+
+  get isGranted(): boolean {
+    return this.#lease.isGranted;
+  }
+
+  async next(): Promise<'go' | 'look'> {
+    try {
+      return await this.#limits.settle(this.#lease.next(), 'lease');
+    } catch (error) {
+      publish('error', { error, during: 'lease' });
+      return 'go';
+    }
+  }
+
+  release(how: 'look' | 'apart'): void {
+    try {
+      this.#lease.release(how);
+    } catch (error) {
+      publish('error', { error, during: 'lease' });
+    }
   }
 }
 

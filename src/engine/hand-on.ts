@@ -27,10 +27,10 @@ export function handOn(inquiry: Inquiry, received: Received, circumstances: Circ
     const { head, recording } = kept;
     if (flight !== undefined) {
       flight.settle({ kind: 'running', head, recording });
-      recording.onceFinished(() => engine.flights.end(key, flight, lookAgain));
+      recording.onceFinished(() => engine.flights.end(key, flight, recording.isRefused ? apart : lookAgain));
     }
   } else {
-    if (flight !== undefined) engine.flights.end(key, flight, { kind: 'apart' });
+    if (flight !== undefined) engine.flights.end(key, flight, apart);
     origin.body.release();
     publish('skip', { key, url: request.url, reason: kept.reason ?? 'bypass' });
   }
@@ -39,5 +39,7 @@ export function handOn(inquiry: Inquiry, received: Received, circumstances: Circ
   const info = { status, forward, key, stored };
   return respondOrigin(engine.statusName, origin, reason === undefined ? info : { ...info, reason });
 }
+
+const apart: FlightOutcome = Object.freeze({ kind: 'apart' });
 
 export const lookAgain: FlightOutcome = Object.freeze({ kind: 'look-again' });

@@ -55,9 +55,15 @@ export function missOf(inquiry: Inquiry): Miss | undefined {
     const forward = engine.isMethodStored(request.method, options) ? 'bypass' : 'method';
     return new Miss(inquiry, { status: 'bypass', forward, stored: [], flight: undefined });
   }
+  const lease = collapses ? engine.store.lease(key) : undefined;
+  if (lease?.isGranted === false) {
+    lease.release('look');
+    return undefined;
+  }
   const { reason, detail } = decision;
   publish('miss', { request, key, reason });
   const flight = collapses ? engine.flights.start(key) : undefined;
+  if (flight !== undefined) flight.lease = lease;
   const circumstances: Circumstances = { status: 'miss', forward: reason, stored: [], flight };
   return new Miss(inquiry, detail === undefined ? circumstances : { ...circumstances, reason: detail });
 }

@@ -24,6 +24,7 @@ export class Recording implements BodySink {
   #bytes = 0;
   #followers = 0;
   #isOver = false;
+  #isRefused = false;
 
   constructor(writer: EntryWriter, origin: OriginResponse, options: RecordingOptions) {
     this.#writer = writer;
@@ -45,6 +46,11 @@ export class Recording implements BodySink {
   /** No more bytes will come: it is being committed, or given up. */
   get isOver(): boolean {
     return this.#isOver;
+  }
+
+  /** It came as a whole, and the store did not keep it. */
+  get isRefused(): boolean {
+    return this.#isRefused;
   }
 
   /** Nothing will come of it, so that what has gone by may be had from nowhere. */
@@ -99,7 +105,10 @@ export class Recording implements BodySink {
     void committed.then((result) => {
       const { key, url } = this.#options;
       if (result.outcome === 'stored') publish('store', { key, url, bytes: this.#bytes });
-      else publish('skip', { key, url, reason: result.reason });
+      else {
+        this.#isRefused = true;
+        publish('skip', { key, url, reason: result.reason });
+      }
       this.#finish();
     });
   }

@@ -3,6 +3,7 @@ import type { FieldLines } from '../http/message.js';
 import { decideValidation } from '../semantics/decide-validation.js';
 import { backgroundFields } from '../semantics/validators.js';
 import type { StoredResponse } from '../store/contract.js';
+import { mayCollapse } from './collapse.js';
 import { useUntilOf } from './idle.js';
 import { conditionalFor, type Inquiry, type Received } from './inquiry.js';
 import { keep } from './storing.js';
@@ -16,8 +17,15 @@ export function validateInBackground(
 ): void {
   const { engine, key, request } = inquiry;
   engine.background.once(`validate ${stored.ref.sequence} ${key}`, async () => {
-    const asked = backgroundFields(request.fields, conditionalFor(request.method, conditional));
-    await take(inquiry, stored, all, await inquiry.send(asked, 'separate'));
+    const lease = mayCollapse(inquiry) ? engine.store.lease(key) : undefined;
+    try {
+      // Another process does it, or has just done it.
+      if (lease !== undefined && (await lease.next()) === 'look') return;
+      const asked = backgroundFields(request.fields, conditionalFor(request.method, conditional));
+      await take(inquiry, stored, all, await inquiry.send(asked, 'separate'));
+    } finally {
+      lease?.release('look');
+    }
   });
 }
 

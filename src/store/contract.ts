@@ -38,6 +38,11 @@ export interface ResponseStore extends AsyncDisposable {
   maintain?(): Promise<MaintainReport>;
   /** Whether a lookup would find something, told without I/O. A store that cannot tell leaves it out, or says `maybe`. */
   has?(key: string, options?: PresenceOptions): Presence;
+  /**
+   * The right to ask the origin for what is under a key, for stores that several processes share: one of them asks, the others wait for what
+   * comes of it. `undefined`: there is nobody to wait for.
+   */
+  lease?(key: string): Lease | undefined;
   /** Which namespaces hold something, told without I/O: how many besides the empty one, and whether this is one of them. */
   namespaces?(namespace: string): { readonly count: number; readonly isUsed: boolean };
   /** Resolves when everything committed, updated, removed or invalidated before the call is durable. */
@@ -105,6 +110,22 @@ export interface UpdateOptions {
 export interface InvalidateOptions {
   /** When they count as stale from, in ms since the epoch, in place of being removed. */
   readonly softMs?: number;
+}
+
+/** A request for the right to ask the origin for what is under a key. */
+export interface Lease {
+  /** It is there already: `next` would say `go`. */
+  readonly isGranted: boolean;
+  /**
+   * Resolves within a bounded time, and never rejects. `go`: ask the origin. `look`: something may be stored by now that was not before; look
+   * it up, and call again if nothing answers the request.
+   */
+  next(): Promise<'go' | 'look'>;
+  /**
+   * To be called when the request is over, or will not be made. `look`: what came of it is stored, or others may try. `apart`: its answer is of
+   * no use to others, who need not wait for each other's. Twice is fine.
+   */
+  release(how: 'look' | 'apart'): void;
 }
 
 export interface PresenceOptions {

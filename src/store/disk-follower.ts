@@ -24,6 +24,8 @@ export interface FollowerHost {
   readonly nowMs: () => number;
   /** What others have written since the last time, in the order of its sequences. */
   apply(records: readonly ForeignRecord[]): void;
+  /** Somebody else has the directory open. Told with every look. */
+  onSeen(writer: number): void;
   /** Everything that others had written at `startMs` has been applied; `isAlone`: there was nobody else. */
   onLooked(startMs: number, isAlone: boolean): void;
   onFailure(error: unknown): void;
@@ -58,6 +60,8 @@ export class DiskFollower {
   #running: Promise<void> | undefined;
   /** When the last look that is done began. */
   #lookedAtMs = -Infinity;
+  /** When something was heard that a look from before cannot know of. */
+  #outdatedAtMs = -Infinity;
   #isClosed = false;
 
   /** `writers`: those whose logs are known, to their ends or up to `others`. */
@@ -108,9 +112,22 @@ export class DiskFollower {
 
   /** How old the last look is. Begins another behind the scenes if it is time for that. */
   #ageMs(): number {
-    const ageMs = this.#host.monotonicMs() - this.#lookedAtMs;
+    const isOutdated = this.#lookedAtMs < this.#outdatedAtMs;
+    const ageMs = isOutdated ? Infinity : this.#host.monotonicMs() - this.#lookedAtMs;
     if (ageMs >= recentMs && !this.#isClosed) this.#running ??= this.#look();
     return ageMs;
+  }
+
+  /** Somebody has stored something: no later than it would be seen by itself, it is worth a look. */
+  noteStored(): void {
+    this.#ageMs();
+  }
+
+  /** Something that is known may not be so any more: what was seen up to now does not count. */
+  noteChanged(): void {
+    if (this.#isClosed) return;
+    this.#outdatedAtMs = this.#host.monotonicMs();
+    void this.look();
   }
 
   /** Resolves when everything that others had written before the call is known. */
@@ -130,7 +147,8 @@ export class DiskFollower {
 
   async #untilRecent(running: Promise<void>): Promise<void> {
     await running;
-    if (this.#host.monotonicMs() - this.#lookedAtMs >= staleMs) await this.look();
+    const isOutdated = this.#lookedAtMs < this.#outdatedAtMs;
+    if (isOutdated || this.#host.monotonicMs() - this.#lookedAtMs >= staleMs) await this.look();
   }
 
   async #look(): Promise<void> {
@@ -168,6 +186,7 @@ export class DiskFollower {
       if (end === 'torn') isWhole = false;
       if (typeof end === 'string' || end.writer === this.#host.writer) continue;
       present.add(end.writer);
+      this.#host.onSeen(end.writer);
       if (lane < this.#host.lane) isFirst = false;
       await this.#readTo(end, gathered);
     }

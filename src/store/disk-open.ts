@@ -23,6 +23,8 @@ export interface DiskStoreOptions {
   readonly maxEntryBytes?: number;
   /** `shared`: other processes may have the directory open as well. `exclusive`: none may. @default 'shared' */
   readonly lock?: LockMode;
+  /** How long a request waits while another process asks the origin for the same, in ms. 0: not at all. @default 5000 */
+  readonly leaseMs?: number;
   readonly onEvent?: StoreListener;
   /** The compiled `workers/writer.js`, where a bundler has moved it. */
   readonly workerUrl?: URL;
@@ -67,6 +69,7 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStor
   const settings = {
     directory,
     lock,
+    leaseMs: options.leaseMs ?? 5_000,
     maxBytes: options.maxBytes,
     maxEntries: options.maxEntries ?? Infinity,
     minFreeBytes,

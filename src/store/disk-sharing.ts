@@ -1,10 +1,13 @@
 import type { LogEnd } from '../disk/board.js';
 import { type DiskIndex, fileOf, type LogPlace, type SegmentName } from '../disk/index-table.js';
-import { hashOfKey, type KeyHash, namespaceHashOf } from '../disk/key-hash.js';
+import { hashOfKey, isSameHash, namespaceHashOf } from '../disk/key-hash.js';
 import { bodyPlaces, type RecordHeader, recordCostOf, recordTypes } from '../disk/record.js';
 import { lateSequences, sequencesPerMs } from '../disk/sequences.js';
+import type { NewsKind } from '../peers/frames.js';
+import { Peers } from '../peers/peers.js';
 import { failureOf } from '../protocol/failure.js';
 import type { SegmentInfo, WriterFailure } from '../protocol/messages.js';
+import type { Lease } from './contract.js';
 import type { DiskEntryWriter } from './disk-entry-writer.js';
 import type { DiskFiles } from './disk-files.js';
 import { DiskFollower, type ForeignRecord } from './disk-follower.js';
@@ -18,8 +21,13 @@ export interface SharingParts {
   readonly space: DiskSpace;
   readonly records: RecordWriter;
   readonly writers: ReadonlySet<DiskEntryWriter>;
+  /** The folder that is shared. */
+  readonly root: string;
+  /** How long a request waits for another process's, in ms. */
+  readonly leaseMs: number;
   readonly nowMs: () => number;
   readonly monotonicMs: () => number;
+  readonly after: (ms: number, callback: () => void) => () => void;
   /** Others have stored, changed or removed something. */
   onChange(): void;
   /** One of them has flushed a namespace. */
@@ -42,6 +50,7 @@ export interface KnownOthers {
 export class DiskSharing {
   readonly #parts: SharingParts;
   readonly #follower: DiskFollower;
+  readonly #peers: Peers;
 
   constructor(parts: SharingParts, known: KnownOthers) {
     this.#parts = parts;
@@ -55,6 +64,7 @@ export class DiskSharing {
         monotonicMs,
         ordinalOf: (segment) => index.ordinalOf(segment),
         apply: (records) => this.#apply(records),
+        onSeen: (writer) => this.#peers.meet(writer),
         onLooked: (startMs, isAlone) => {
           // A record that is not known yet is numbered later than the look began, or a little earlier if somebody was there to number it.
           index.recent.forgetBefore(startMs * sequencesPerMs - (isAlone ? 0 : lateSequences));
@@ -63,6 +73,42 @@ export class DiskSharing {
       },
       { ...known, writers: known.segments.map(({ writer }) => writer) },
     );
+    this.#peers = new Peers({
+      root: parts.root,
+      writer: known.writer,
+      leaseMs: parts.leaseMs,
+      monotonicMs,
+      after: parts.after,
+      look: () => this.#follower.look(),
+      onNews: (isGone) => (isGone ? this.#follower.noteChanged() : this.#follower.noteStored()),
+      onFailure: (error) => parts.onFailure(failureOf(error)),
+    });
+    void this.#peers.open().then(() => this.#follower.look());
+  }
+
+  /** Others that can be spoken to. */
+  get peers(): number {
+    return this.#peers.count;
+  }
+
+  /** How often a request waited for another process's. */
+  get leasesWaited(): number {
+    return this.#peers.waits;
+  }
+
+  /** The right to ask the origin for what is under a key; `undefined`: nobody else could. */
+  lease(key: string): Lease | undefined {
+    return this.#peers.lease(key);
+  }
+
+  /** A record of this process's own is on the disk, and on the board. `isEviction`: others need not hear of it at once. */
+  tell({ type, hash }: RecordHeader, isEviction: boolean): void {
+    this.#peers.tell(isEviction ? 'stored' : newsOf(type), hash);
+  }
+
+  /** An invalidation is done that consists of more than one record. */
+  tellInvalidated(): void {
+    this.#peers.tell('all');
   }
 
   /** `undefined`: what is known of the others is recent enough. Otherwise wait. */
@@ -80,8 +126,9 @@ export class DiskSharing {
     return this.#follower.look();
   }
 
-  close(): Promise<void> {
-    return this.#follower.close();
+  async close(): Promise<void> {
+    await this.#peers.close();
+    await this.#follower.close();
   }
 
   /** Whether there has been anybody else since this process came. */
@@ -153,6 +200,20 @@ export class DiskSharing {
   }
 }
 
+function newsOf(type: RecordHeader['type']): NewsKind {
+  switch (type) {
+    case recordTypes.removed:
+      return 'removed';
+    case recordTypes.keyInvalidated:
+      return 'key';
+    case recordTypes.cleared:
+    case recordTypes.namespaceFlushed:
+      return 'all';
+    default:
+      return 'stored';
+  }
+}
+
 function coverageOf({ type, hash, namespaceHash }: RecordHeader): ((key: string) => boolean) | undefined {
   switch (type) {
     case recordTypes.cleared:
@@ -164,8 +225,4 @@ function coverageOf({ type, hash, namespaceHash }: RecordHeader): ((key: string)
     default:
       return undefined;
   }
-}
-
-function isSameHash(one: KeyHash, other: KeyHash): boolean {
-  return one.a === other.a && one.b === other.b && one.c === other.c && one.d === other.d;
 }

@@ -1,7 +1,9 @@
+import { join } from 'node:path';
 import { isLink } from '../disk/body-content.js';
 import { codecs } from '../disk/codecs.js';
 import { type Applied, type BodyFile, DiskIndex, type LogPlace, type SegmentName } from '../disk/index-table.js';
 import { hashOfKey, type KeyHash, namespaceHashOf } from '../disk/key-hash.js';
+import { formatFolder } from '../disk/layout.js';
 import {
   bodyPlaces,
   fileBlockShift,
@@ -22,6 +24,7 @@ import type {
   DeclineReason,
   EntryWriter,
   InvalidateOptions,
+  Lease,
   MaintainReport,
   Presence,
   PresenceOptions,
@@ -49,6 +52,7 @@ import { VersionTurns } from './version-turns.js';
 export interface DiskStoreSettings {
   readonly directory: string;
   readonly lock: LockMode;
+  readonly leaseMs: number;
   readonly maxBytes: number;
   readonly maxEntries: number;
   readonly minFreeBytes: number;
@@ -294,6 +298,8 @@ export class DiskStore implements ResponseStore, WriterHost {
     // What others stored before this call is covered too.
     await this.#sharing?.look();
     const covered = await this.#invalidation.invalidate(selector, options);
+    if (options.softMs !== undefined || !('key' in selector || 'namespace' in selector))
+      this.#sharing?.tellInvalidated();
     this.#counters[options.softMs === undefined ? 'invalidated' : 'softInvalidated'] += covered;
     if (options.softMs === undefined && 'namespace' in selector) this.#counters.namespacesFlushed += 1;
     return covered;
@@ -312,6 +318,10 @@ export class DiskStore implements ResponseStore, WriterHost {
     return 'absent';
   }
 
+  lease(key: string): Lease | undefined {
+    return this.#isOff ? undefined : this.#sharing?.lease(key);
+  }
+
   namespaces(namespace: string): { readonly count: number; readonly isUsed: boolean } {
     const { namespaces } = this.#index;
     return { count: namespaces.usedCount, isUsed: namespaces.isUsed(namespaceHashOf(namespace)) };
@@ -326,6 +336,8 @@ export class DiskStore implements ResponseStore, WriterHost {
         ...this.#counters,
         compressionSkipped: Math.max(0, this.#triedToCompress - this.#counters.compressed),
         versionMismatches: this.#versions.mismatches,
+        peers: this.#sharing?.peers ?? 0,
+        leasesWaited: this.#sharing?.leasesWaited ?? 0,
       },
     };
   }
@@ -524,7 +536,9 @@ export class DiskStore implements ResponseStore, WriterHost {
     const ordinal = this.#index.ordinalOf(segment);
     this.#space.settle(segment, ordinal, header.recordBytes);
     if (header.type === recordTypes.stored) this.#noteStored(header);
-    if (header.type === recordTypes.removed && this.#victims.delete(header.replaces)) this.#comingEntries += 1;
+    const isEviction = header.type === recordTypes.removed && this.#victims.delete(header.replaces);
+    if (isEviction) this.#comingEntries += 1;
+    this.#sharing?.tell(header, isEviction);
     // What is freshened may have been evicted along with its file while the new head was on its way.
     const isHeadOnly = header.type === recordTypes.freshened && header.place === bodyPlaces.file;
     if (isHeadOnly && !this.#index.isKnown(header.hash, header.replaces)) return { place: undefined, removed: 0 };
@@ -541,8 +555,11 @@ export class DiskStore implements ResponseStore, WriterHost {
         space: this.#space,
         records: this.#records,
         writers: this.#writers,
+        root: join(this.#settings.directory, formatFolder),
+        leaseMs: this.#settings.leaseMs,
         nowMs: this.#settings.nowMs,
         monotonicMs: this.#settings.monotonicMs,
+        after: this.#settings.after,
         onChange: () => {
           this.#evictor.makeRoom();
           this.onForeignChange?.();

@@ -5,6 +5,7 @@ import type {
   CreateOptions,
   EntryWriter,
   InvalidateOptions,
+  Lease,
   LookupOptions,
   MaintainReport,
   Presence,
@@ -180,6 +181,10 @@ class TieredStore implements ResponseStore {
     if (this.#isClosed) return 'absent';
     if (this.#known.inMemoryOnly(key).length > 0) return 'present';
     return this.#disk.has?.(key, options) ?? 'maybe';
+  }
+
+  lease(key: string): Lease | undefined {
+    return this.#disk.lease?.(key);
   }
 
   namespaces(namespace: string): { readonly count: number; readonly isUsed: boolean } {

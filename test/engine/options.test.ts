@@ -59,6 +59,7 @@ const table: Readonly<Record<string, { good: readonly unknown[]; bad: readonly u
   dependsOn: { good: [[], ['a', 'b']], bad: ['a', [1], null], allowed: 'a list of strings' },
   priority: { good: [-128, 0, 127], bad: [-129, 128, 0.5, NaN, '1', null], allowed: 'from -128 to 127' },
   maxBytes: { good: [0, 1e9], bad: [-1, NaN, Infinity, '1', null], allowed: 'a number of bytes' },
+  leaseMs: { good: [0, 1, 5000, 600_000], bad: [-1, 600_001, Infinity, NaN, '1', null], allowed: 'from 0 to 600000' },
   lock: { good: ['shared', 'exclusive'], bad: ['none', '', true, null], allowed: "'shared' or 'exclusive'" },
   maxEntries: { good: [1, 1e6, Infinity], bad: [0, -1, NaN, '1', null], allowed: 'a number of responses' },
   compression: {

@@ -10,9 +10,13 @@ export type Command =
       readonly url: string;
       readonly method?: string;
       readonly mode?: 'reload' | 'only-if-cached';
+      readonly timeoutMs?: number;
     }
+  /** All at once. */
+  | { readonly kind: 'get-all'; readonly urls: readonly string[] }
   | { readonly kind: 'invalidate'; readonly selector: Selector }
-  | { readonly kind: 'clear' | 'flush' | 'close' | 'entries' | 'stats' }
+  /** `leave`: lets go of its parent, and closes nothing. */
+  | { readonly kind: 'leave' | 'clear' | 'flush' | 'close' | 'entries' | 'stats' }
   | {
       readonly kind: 'crawl';
       readonly url: string;
@@ -25,10 +29,10 @@ export type Reply =
   | { readonly kind: 'failed'; readonly code: string; readonly message: string }
   | { readonly kind: 'done'; readonly value: unknown };
 
-const [directory = '', options = '{}'] = process.argv.slice(2);
+const [directory = '', options = '{}', clientName = 'got'] = process.argv.slice(2);
 
-function send(reply: Reply): void {
-  process.send?.(reply);
+function send(reply: Reply, id = 0): void {
+  process.send?.({ id, reply });
 }
 
 function failureOf(error: unknown): Reply {
@@ -37,14 +41,22 @@ function failureOf(error: unknown): Reply {
 
 try {
   const cache = await openCache({ directory, ...(JSON.parse(options) as Partial<CacheOptions>) });
-  const client = makers.got(cache, { tags: ['t'], namespace: 'n' });
+  const client = makers[clientName === 'axios' ? 'axios' : 'got'](cache, { tags: ['t'], namespace: 'n' });
   const run = async (command: Command): Promise<unknown> => {
     switch (command.kind) {
       case 'get': {
-        const { url, method = 'GET', mode } = command;
-        const answer = await client.ask(url, { method, ...(mode !== undefined && { cache: { mode } }) });
+        const { url, method = 'GET', mode, timeoutMs } = command;
+        const answer = await client.ask(url, {
+          method,
+          ...(mode !== undefined && { cache: { mode } }),
+          ...(timeoutMs !== undefined && { timeoutMs }),
+        });
         const tag = answer.headers['x-tag'];
         return { status: answer.status, text: answer.text, cache: answer.info?.status, tier: answer.info?.tier, tag };
+      }
+      case 'get-all': {
+        const answers = await Promise.all(command.urls.map((url) => client.ask(url)));
+        return answers.map(({ status, text, info }) => ({ status, text, cache: info?.status }));
       }
       case 'invalidate':
         return cache.invalidate(command.selector);
@@ -63,16 +75,19 @@ try {
         return cache.stats();
       case 'crawl':
         return crawl(cache, client, command);
+      case 'leave':
+        setImmediate(() => process.disconnect());
+        return undefined;
       case 'close':
         await cache.close();
         setImmediate(() => process.disconnect());
         return undefined;
     }
   };
-  process.on('message', (command: Command) => {
+  process.on('message', ({ id, command }: { readonly id: number; readonly command: Command }) => {
     run(command).then(
-      (value) => send({ kind: 'done', value }),
-      (error: unknown) => send(failureOf(error)),
+      (value) => send({ kind: 'done', value }, id),
+      (error: unknown) => send(failureOf(error), id),
     );
   });
   send({ kind: 'done', value: 'open' });
