@@ -3,7 +3,7 @@ import type { Cache } from 'offloop';
 import { openCache } from 'offloop';
 import { type ClientName, clientOf, type Get } from './clients.js';
 import { answerParent, reportProgress } from './ipc.js';
-import { hashOf, type ManifestFile } from './manifest.js';
+import type { ManifestFile } from './manifest.js';
 
 export interface Setup {
   readonly client: ClientName;
@@ -39,6 +39,7 @@ export type CrawlProtocol = {
 
 const IN_FLIGHT = 32;
 const TIMER_MS = 1;
+const LARGE_BYTES = 1024 * 1024;
 
 let files: readonly ManifestFile[] = [];
 let cache: Cache | undefined;
@@ -95,11 +96,15 @@ async function crawlAll(fetchOne: Get, { url, validate }: Pass): Promise<Crawled
   const worker = async () => {
     for (const file of queue) {
       try {
-        const { status, body, cacheStatus } = await fetchOne(`${url}/${encodeURI(file.path)}`, validate);
+        const { status, bytes, sha256, cacheStatus } = await fetchOne({
+          url: `${url}/${encodeURI(file.path)}`,
+          validate,
+          isLarge: file.bytes > LARGE_BYTES,
+        });
         statuses[cacheStatus] = (statuses[cacheStatus] ?? 0) + 1;
-        bodyBytes += body.length;
-        if (status !== 200 || (await hashOf(body)) !== file.sha256) {
-          faults.push(`${file.path}: status ${status}, ${body.length} bytes that are not the file's ${file.bytes}`);
+        bodyBytes += bytes;
+        if (status !== 200 || sha256 !== file.sha256) {
+          faults.push(`${file.path}: status ${status}, ${bytes} bytes that are not the file's ${file.bytes}`);
         }
       } catch (error) {
         faults.push(`${file.path}: ${error instanceof Error ? error.message : String(error)}`);

@@ -49,7 +49,6 @@ const waitAboveBytes = 4 * 1024 * 1024;
 const giveUpAboveBytes = 32 * 1024 * 1024;
 /** What is kept for readers of a body that is not stored. */
 const maxWindowBytes = 1024 * 1024;
-const noBytes = new Uint8Array(0);
 
 /** One response on its way to the disk: in memory at first, in a file of its own if it grows long. */
 export class DiskEntryWriter implements EntryWriter, RunningSource {
@@ -95,11 +94,12 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
     const isFirst = this.#window.endByte === 0;
     if (!isFirst) this.#own();
     this.#isLent = isLent && isFirst;
-    this.#window.append(isLent && !isFirst ? Buffer.from(chunk) : chunk);
+    const kept = isLent && !isFirst ? Buffer.from(chunk) : chunk;
+    this.#window.append(kept);
     const bytes = this.#window.endByte;
     if (bytes > (this.options.expectedBytes ?? Infinity)) this.#refuse('length-mismatch');
     else if (bytes > this.#maxBytes) this.#refuse('too-large');
-    else if (this.#refused === undefined) this.#keep();
+    else if (this.#refused === undefined) this.#keep(kept);
     if (this.#refused !== undefined) this.#window.dropBefore(this.#isRead() ? bytes - maxWindowBytes : bytes);
     this.#changed();
     if (this.#refused !== undefined) return true;
@@ -189,7 +189,7 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
     this.#window.ownFirst();
   }
 
-  #keep(): void {
+  #keep(chunk: Uint8Array): void {
     const { queue } = this.#host;
     if (this.#file === undefined) {
       const hasRoom = this.#hold();
@@ -202,7 +202,6 @@ export class DiskEntryWriter implements EntryWriter, RunningSource {
       for (const earlier of this.#window.chunks) queue.appendBody(this.#file, earlier);
       this.#reserve(this.#window.endByte);
     } else {
-      const chunk = this.#window.chunks.at(-1) ?? noBytes;
       queue.appendBody(this.#file, chunk);
       this.#reserve(chunk.byteLength);
     }

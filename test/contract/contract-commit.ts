@@ -67,6 +67,14 @@ export function testCommits(run: ContractRun): void {
     await assertBody(await mustFindOne(store, key), body);
   });
 
+  run.test('puts together a long body from short chunks', async (store) => {
+    const body = bytesOf(2_500_000);
+    const writer = store.create(key, headOf(url), { expectedBytes: body.length });
+    await writeAll(writer, body, 3000);
+    assert.equal((await writer.commit()).outcome, 'stored');
+    await assertBody(await mustFindOne(store, key), body);
+  });
+
   run.test('takes empty chunks for what they are', async (store) => {
     const writer = store.create(key, headOf(url));
     writer.write(new Uint8Array(0));

@@ -1,8 +1,10 @@
 import { mkdir, readdir, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { StoreEvent } from '../../src/store/contract.js';
+import type { StoredResponse, StoreEvent } from '../../src/store/contract.js';
+import type { DiskStore } from '../../src/store/disk-store.js';
 import { bodyOf, bytesOf, headOf, inTemporaryDirectory, MiB, openIn, store, textAt } from './disk-fixture.js';
 
 const test = suite('disk store');
@@ -55,6 +57,53 @@ test('keeps bodies of every size', () =>
       assert.ok(bytesOf(size, size).equals(await bodyOf(found)), `${size} bytes, opened again`);
     }
     await second.close();
+  }));
+
+/** One response in chunks that are the caller's again when `commit` has returned: he writes over them at once. */
+async function storeLent(target: DiskStore, key: string, chunks: readonly Buffer[]): Promise<StoredResponse> {
+  const writer = target.create(key, headOf(key));
+  for (const chunk of chunks) writer.write(chunk, true);
+  const committed = writer.commit();
+  for (const chunk of chunks) chunk.fill(0xee);
+  const result = await committed;
+  if (result.outcome !== 'stored') throw new Error(`declined: ${result.reason}`);
+  return result.response;
+}
+
+for (const sizes of [[20_000], [100, 20_000], [20_000, 100, 9000], [700_000], [2 * MiB], [2 * MiB, 100]]) {
+  test(`keeps what is lent as it was when it was committed: ${sizes.join(' + ')} bytes`, () =>
+    inTemporaryDirectory(async (directory) => {
+      const target = await openIn(directory);
+      const chunks = sizes.map((size) => bytesOf(size, size));
+      const body = Buffer.concat(chunks);
+      assert.ok(body.equals(await bodyOf(await storeLent(target, 'k', chunks))));
+      const [found] = await target.lookup('k');
+      assert.ok(body.equals(await bodyOf(found)));
+      await target.close();
+    }));
+}
+
+test('keeps what is lent also if it has to wait for room, and for those who read along', () =>
+  inTemporaryDirectory(async (directory) => {
+    const target = await openIn(directory);
+    // More than all batches hold, so that what comes last waits in line.
+    const waiting = Array.from({ length: 24 }, (_, i) => storeLent(target, `k${i}`, [bytesOf(MiB - 1000, i)]));
+    const writer = target.create('read', headOf('read'));
+    const lent = bytesOf(30_000, 99);
+    writer.write(lent, true);
+    const reader = writer.openBody();
+    const committed = writer.commit();
+    lent.fill(0xee);
+    assert.ok(bytesOf(30_000, 99).equals(await buffer(reader)));
+    assert.is((await committed).outcome, 'stored');
+    await Promise.all(waiting);
+    for (let i = 0; i < waiting.length; i += 1) {
+      const [found] = await target.lookup(`k${i}`);
+      assert.ok(bytesOf(MiB - 1000, i).equals(await bodyOf(found)), `k${i}`);
+    }
+    const [found] = await target.lookup('read');
+    assert.ok(bytesOf(30_000, 99).equals(await bodyOf(found)));
+    await target.close();
   }));
 
 test('a new head leaves the body as it is, and outdates the old ref', () =>
