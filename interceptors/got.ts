@@ -25,6 +25,7 @@ import {
   fieldOf,
   hasBody,
   headersOf,
+  noteMadeByUser,
   originResponseOf,
   wireFieldsOf,
 } from './origin.js';
@@ -102,7 +103,10 @@ function ask(
 function goOut(miss: Miss, url: URL, native: NativeOptions, gotOptions: GotOptions): ReturnType<RequestFunction> {
   const passOn = (result: GotResult | undefined): GotResult => {
     if (result === undefined) throw new TypeError(noAnswer);
-    if (isClientRequest(result)) watch(result, miss, gotOptions.isStream ? rememberInfo : rememberInfoOfCollected);
+    if (isClientRequest(result)) {
+      if (gotOptions.request !== undefined) noteMadeByUser(result);
+      watch(result, miss, gotOptions.isStream ? rememberInfo : rememberInfoOfCollected);
+    }
     // The user's own `request` function answered by itself: that is the answer, and none of the cache's business.
     else miss.failed();
     return result;
@@ -235,7 +239,10 @@ class GotHop {
     const send = this.#gotOptions.getRequestFunction();
     const result =
       (await send?.(this.#url, options)) ?? (await this.#gotOptions.getFallbackRequestFunction()?.(this.#url, options));
-    if (isClientRequest(result)) return result;
+    if (isClientRequest(result)) {
+      if (this.#gotOptions.request !== undefined) noteMadeByUser(result);
+      return result;
+    }
     // The user's own `request` function answered by itself: that is the answer, and none of the cache's business.
     if (result !== undefined) this.#resolve(result);
     throw new TypeError(noAnswer);

@@ -19,10 +19,18 @@ export function originResponseOf(response: IncomingMessage, shown: ChunksShown =
   };
 }
 
-/** What an agent of the user's sent: it may have added fields (cookie jars for axios do) after the cache was asked. `undefined`: nobody did. */
+const madeByUsers = new WeakSet<object>();
+
+/** A function of the user's made this request of what the cache was asked, and may have added something. */
+export function noteMadeByUser(request: object): void {
+  madeByUsers.add(request);
+}
+
+/** What went out, where something of the user's may have added fields after the cache was asked, as cookie jars for axios do. */
 function sentFieldsOf(response: IncomingMessage): FieldLines | undefined {
   const request = 'req' in response ? response.req : undefined;
-  if (!(request instanceof ClientRequest) || !('agent' in request && isOfAnother(request.agent))) return undefined;
+  if (!(request instanceof ClientRequest)) return undefined;
+  if (!madeByUsers.has(request) && !('agent' in request && isOfAnother(request.agent))) return undefined;
   const fields = fieldLinesOf(request.getHeaders());
   // Rendered at once from a list of headers: nothing could be added.
   return fields.length === 0 ? undefined : fields;

@@ -1,10 +1,12 @@
 // time limit: 300 s
-import { Agent, type ClientRequest } from 'node:http';
+import http, { Agent, type ClientRequest } from 'node:http';
+import got from 'got';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { cacheGot } from '../../interceptors/got.js';
 import type { CacheChoice } from '../../src/index.js';
-import type { Answer, Ask, Client } from './clients.js';
-import { type BenchOptions, entriesOf, withEachClient } from './fixture.js';
+import { type Answer, type Ask, type Client, makers } from './clients.js';
+import { type BenchOptions, entriesOf, onBench, withEachClient } from './fixture.js';
 import { type Handler, reply } from './origin.js';
 
 const test = suite("users' credentials in a shared cache");
@@ -354,6 +356,22 @@ for (const shared of [true, false]) {
     );
   }
 }
+
+test("got: the same goes for what the user's own request function adds", () =>
+  onBench(makers.got, personal('max-age=60')(), memory, async ({ cache, at }) => {
+    const clientOf = (user: string) =>
+      got.extend(cacheGot(cache), {
+        request: (url, options, callback) =>
+          http.request(url, { ...options, headers: { ...options.headers, Cookie: `session=${user}` } }, callback),
+      });
+    for (const user of ['alice', 'bob', 'alice']) {
+      const { body } = await clientOf(user)(at('/'));
+      assert.match(body, `for ${user} `);
+      await cache.flush();
+    }
+    const { info } = await makers.got(cache).ask(at('/'));
+    assert.is(info?.forward, 'uri-miss');
+  }));
 
 withEachClient(
   test,
