@@ -263,13 +263,17 @@ function goingWithReader(message: StoredMessage): StoredMessage {
   return Object.defineProperty(message, 'request', StoredMessage.ofReader);
 }
 
-/** As got itself tells them from responses. */
+/**
+ * As got itself tells them from responses, and an HTTP request: another thing that a user's `request` function returns in place of one tells got
+ * what it likes, and not always how it ends.
+ */
 const isClientRequest = (value: unknown): value is ClientRequest =>
   typeof value === 'object' &&
   value !== null &&
   'writable' in value &&
   'writableEnded' in value &&
-  value.writable === true;
+  value.writable === true &&
+  'getHeader' in value;
 
 function presentedOf(url: URL, native: NativeOptions, hasContent: boolean): Presented {
   const fields = fieldLinesOf(native.headers ?? {});

@@ -48,6 +48,8 @@ export class Guard {
             return true;
           case 'close':
             this.#held.push([event]);
+            // After an error or a response that says nothing new.
+            reject(closedInSilence);
             return true;
           case 'prefinish':
             // The last event before a response can come.
@@ -137,10 +139,14 @@ export class Guard {
 
   /** The request failed, and so does the answer. */
   fail(error: unknown): void {
-    if (!this.#held.some(([event]) => event === 'error')) this.#held.unshift(['error', error]);
+    if (error !== closedInSilence && !this.#held.some(([event]) => event === 'error'))
+      this.#held.unshift(['error', error]);
     this.open();
   }
 }
+
+/** What the cache is told of a request that closed without an answer and without an error. Whoever listens hears what there was: that it closed. */
+const closedInSilence = new Error('the request closed without an answer');
 
 /** got destroys a request whose time is up, and waits for its error. */
 const isTimeOut = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ETIMEDOUT';

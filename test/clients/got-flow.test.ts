@@ -1,5 +1,5 @@
 // time limit: 300 s
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import http from 'node:http';
 import { Readable } from 'node:stream';
 import got, { type ExtendOptions, type Got, type Options, type Response } from 'got';
@@ -46,6 +46,31 @@ const silent: Answer = ({ response, freshness }) => {
   response.flushHeaders();
 };
 const mute: Answer = ({ hang }) => hang();
+
+/** What got can work with, and no more. */
+const pretended = (end: (told: EventEmitter, callback: (error?: Error) => void) => void): http.ClientRequest => {
+  const told = new EventEmitter();
+  const state = { writable: true, writableEnded: false, destroyed: false };
+  const methods = { end: (callback: () => void) => end(told, callback), write: () => true, destroy: () => undefined };
+  return Object.assign(told, state, methods) as unknown as http.ClientRequest;
+};
+
+/** Tells of its failure the function that it was given, and nobody else. */
+const refused = () =>
+  pretended((_told, callback) =>
+    queueMicrotask(() => callback(Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }))),
+  );
+
+/** Its answer has not even fields. */
+const answering = () =>
+  pretended((told, callback) => {
+    callback();
+    queueMicrotask(() =>
+      told.emit('response', Object.assign(Readable.from(['made up']), { statusCode: 200, headers: {} })),
+    );
+  });
+
+const atOnce = ({ computedValue }: { computedValue: number }) => (computedValue > 0 ? 1 : 0);
 
 const redirects: readonly GotRow[] = [
   {
@@ -265,6 +290,22 @@ const hooks: readonly GotRow[] = [
     },
     // It is not called for what the cache has.
     except: { hit: 'no request is made', stale: 'no request is made', collapsed: 'no request is made' },
+  },
+  {
+    name: 'a request function that returns no request of HTTP, and is asked again when that fails',
+    instead: 'anything',
+    except: { hit: 'no request is made', stale: 'no request is made', collapsed: 'no request is made' },
+    run: async ({ attach, url, note }) => {
+      const kinds = ['is refused', 'answers'];
+      const request = () => {
+        const kind = kinds.shift();
+        note(`request: ${kind}`);
+        return kind === 'answers' ? answering() : refused();
+      };
+      const retry = { limit: 1, errorCodes: ['ECONNREFUSED'], calculateDelay: atOnce };
+      const pending = (await attach(create().extend({ request, retry })))(url);
+      return pending.then(({ body, retryCount }) => ({ body, retryCount }), describeError);
+    },
   },
   {
     name: 'a handler that lays something over the response',
@@ -607,6 +648,24 @@ const time: readonly GotRow[] = [
     except: onlyForwarded,
     instead: 'anything',
     run: async ({ attach, url }) => failureOf((await attach(create()))(url)),
+  },
+  {
+    name: 'a request that says that it has closed, and no more',
+    answer: ({ request, send, hang }) => (request.headers['x-mine'] === undefined ? send(200, asText, 'one') : hang()),
+    except: { hit: 'no request is made', stale: 'no request is made', collapsed: 'no request is made' },
+    instead: 'anything',
+    run: async ({ attach, url, note }) => {
+      const controller = new AbortController();
+      const pending = (await attach(create()))(url, { headers: { 'x-mine': '1' }, signal: controller.signal });
+      pending.on('request', (request) => {
+        request.once('close', () => {
+          note('closed');
+          controller.abort();
+        });
+        request.emit('close');
+      });
+      return failureOf(pending);
+    },
   },
   {
     name: 'a body that is cut off',
