@@ -102,11 +102,18 @@ export class Exchange {
       const turn = await turnOf(this.#inquiry, lease);
       if (turn === 'go') return this.#perform(latest);
       if (turn === 'late') break;
+      const before = this.#stored;
       await this.#lookup();
       latest = this.#decide();
-      if (latest.action !== 'reuse' && latest.action !== 'gateway-timeout') continue;
-      this.#endFlight(lookAgain);
-      return this.#perform(latest);
+      if (latest.action === 'reuse' || latest.action === 'gateway-timeout') {
+        this.#endFlight(lookAgain);
+        return this.#perform(latest);
+      }
+      // What the other one got is for others, and so will be what the next one gets.
+      if (latest.action === 'forward' && latest.reason === 'vary-miss' && this.#stored.length > before.length) {
+        lease.release('look');
+        return this.#perform(latest);
+      }
     }
     lease.release('look');
     const instead = await this.standIn();

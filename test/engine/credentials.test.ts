@@ -4,7 +4,9 @@ import got from 'got';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cacheGot } from '../../interceptors/got.js';
-import type { CacheChoice } from '../../src/index.js';
+import { type CacheChoice, openCache } from '../../src/index.js';
+import type { Lease } from '../../src/store/contract.js';
+import { createMemoryStore } from '../../src/store/memory-store.js';
 import { type Answer, type Ask, type Client, makers } from './clients.js';
 import { type BenchOptions, entriesOf, onBench, withEachClient } from './fixture.js';
 import { type Handler, reply } from './origin.js';
@@ -386,6 +388,43 @@ withEachClient(
     agent.destroy();
   },
 );
+
+for (const [name, make] of Object.entries(makers)) {
+  test(`${name}: nobody waits for the answers of others who ask from other processes`, async () => {
+    const store = createMemoryStore({ maxBytes: 1e6 });
+    let another: () => Promise<unknown> = async () => undefined;
+    let looks = 0;
+    let releases = 0;
+    const waiting: Lease = {
+      isGranted: false,
+      // The other's answer comes, and then it would be the turn of many more.
+      next: async () => {
+        looks += 1;
+        if (looks > 1) return new Promise(() => undefined);
+        await another();
+        return 'look';
+      },
+      release: () => {
+        releases += 1;
+      },
+    };
+    const ofThisProcess = new Proxy(store, {
+      get: (target, property) =>
+        property === 'lease'
+          ? () => waiting
+          : (Reflect.get(target, property).bind?.(target) ?? Reflect.get(target, property)),
+    });
+    const other = await openCache({ directory: '-', store });
+    await onBench(make, personal('max-age=60')(), { store: ofThisProcess }, async ({ client, at }) => {
+      another = async () => {
+        await make(other).ask(at('/'), as('alice'));
+        await other.flush();
+      };
+      assert.is(whose(await client.ask(at('/'), as('bob'))), 'bob');
+      assert.equal([looks, releases > 0], [1, true]);
+    });
+  });
+}
 
 withEachClient(test, 'an answer of somebody is in the way of nobody', personal('max-age=60'), memory, async (bench) => {
   const { client, cache, clock, at } = bench;
