@@ -34,7 +34,7 @@ export function openDirectory(task: OpenTask): OpenAnswer {
   }
 }
 
-function enter(root: string, { lock, nowMs, measureFree }: OpenTask): OpenAnswer {
+function enter(root: string, { lock, nowMs, measureFree, placed }: OpenTask): OpenAnswer {
   const { mtimeMs } = statSync(root);
   const { living, dead } = ownersOf(root, mtimeMs);
   const refusal = refusalOf(root, living, lock);
@@ -51,7 +51,7 @@ function enter(root: string, { lock, nowMs, measureFree }: OpenTask): OpenAnswer
     if (lock === 'shared') board.publish(lane, { writer, segment: 0, usedBytes: 0 });
     const arrivals = board.noteArrival();
     const ends = new Map(others.map((end) => [end.writer, end]));
-    const { index, segments, hints } = replaySegments(join(root, segmentsFolder), ends);
+    const { index, segments, hints } = replaySegments(join(root, segmentsFolder), ends, placed);
     for (const { path, bytes } of hints) writeFileDurably(path, bytes);
     sweep(root, index.bodyFiles(), new Set(ends.keys()));
     sweepClaims(root, mtimeMs);

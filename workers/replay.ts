@@ -1,7 +1,7 @@
 import { closeSync, constants, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LogEnd } from '../src/disk/board.js';
-import { firstSequenceOf, HintBuilder, isHintIntact, RowCursor, rowCountOf } from '../src/disk/hint.js';
+import { firstSequenceOf, HeaderCursor, HintBuilder, type HintParts, isHintIntact, partsOf } from '../src/disk/hint.js';
 import { DiskIndex, type SegmentName } from '../src/disk/index-table.js';
 import { hintFileOf, parseSegmentFile, segmentFileOf } from '../src/disk/layout.js';
 import {
@@ -13,10 +13,14 @@ import {
   type RecordHeader,
   readHeader,
   recordHeaderBytes,
+  recordTypes,
 } from '../src/disk/record.js';
 import { lateSequences } from '../src/disk/sequences.js';
+import { rowBytes } from '../src/disk/slot-row.js';
 import { failureOf } from '../src/protocol/failure.js';
-import type { SegmentInfo } from '../src/protocol/messages.js';
+import type { PlacedHints, SegmentInfo } from '../src/protocol/messages.js';
+import { LogCursor } from './log-cursor.js';
+import { PlacedReader } from './placed-hints.js';
 
 export interface Replay {
   readonly index: DiskIndex;
@@ -28,57 +32,89 @@ export interface Replay {
 
 interface FoundSegment {
   readonly segment: SegmentInfo;
-  readonly hint: Uint8Array;
+  readonly hint: HintParts;
+  /** Where its rows are in the index, if they are there already. */
+  readonly firstSlot: number | undefined;
   readonly firstSequence: number;
   readonly limitBytes: number;
+  /** What is to be written in place of a hint that is not there. */
+  readonly missing: Uint8Array | undefined;
 }
 
 /**
  * Builds the index from what is in a segments folder: hints where there are good ones, the segments themselves elsewhere. `ends`: of the
- * logs that others are writing, which count up to there.
+ * logs that others are writing, which count up to there. `placed`: hints that were read already.
  */
-export function replaySegments(folder: string, ends: ReadonlyMap<number, LogEnd> = new Map()): Replay {
+export function replaySegments(
+  folder: string,
+  ends: ReadonlyMap<number, LogEnd> = new Map(),
+  placed?: PlacedHints,
+): Replay {
   const found: FoundSegment[] = [];
   const hints: { path: string; bytes: Uint8Array }[] = [];
-  let rows = 0;
+  const read = new PlacedReader(placed);
   for (const fileName of readdirSync(folder)) {
     const name = parseSegmentFile(fileName);
     const end = name && ends.get(name.writer);
     if (name === undefined || (end !== undefined && name.number > end.segment)) continue;
     const limitBytes = end?.segment === name.number ? end.usedBytes : Infinity;
-    const segment = readUnlessGone(() => readSegment(folder, name, limitBytes));
+    const segment = readUnlessGone(() => readSegment(folder, name, limitBytes, read));
     if (segment === undefined) continue;
-    if (segment.isHintMissing && end === undefined)
-      hints.push({ path: join(folder, hintFileOf(name)), bytes: segment.hint });
-    rows += rowCountOf(segment.hint);
+    if (segment.missing !== undefined && end === undefined)
+      hints.push({ path: join(folder, hintFileOf(name)), bytes: segment.missing });
     found.push(segment);
   }
   found.sort((a, b) => a.firstSequence - b.firstSequence || a.segment.number - b.segment.number);
-  const index = new DiskIndex(undefined, rows);
-  for (const { segment } of found) index.ordinalOf(segment);
-  applyInOrder(
-    index,
-    found.map(({ segment, hint, limitBytes }) => ({
-      ordinal: index.ordinalOf(segment),
-      rows: new RowCursor(hint, limitBytes),
-    })),
-  );
-  index.sweep(0, index.slotEnd);
-  index.takeFreedFiles();
-  return { index, segments: found.map(({ segment }) => segment), hints };
+  return { index: indexOf(found, read), segments: found.map(({ segment }) => segment), hints };
 }
 
-function readSegment(
-  folder: string,
-  name: SegmentName,
-  limitBytes: number,
-): FoundSegment & { readonly isHintMissing: boolean } {
+function indexOf(found: readonly FoundSegment[], read: PlacedReader): DiskIndex {
+  const records = found.reduce((sum, { hint }) => sum + recordsIn(hint), 0);
+  const index = new DiskIndex(undefined, records, read.rows);
+  read.releaseUnused(index);
+  const cleared = Math.max(0, ...found.map(lastClearedIn));
+  // Now, so that what comes before it is not put in to be taken out again.
+  if (cleared > 0) index.recent.noteCleared(cleared);
+  for (const { segment } of found) index.ordinalOf(segment);
+  const logs = found.map(({ segment, hint, firstSlot = index.placeRows(hint.rows), limitBytes }) => {
+    const rows = { first: firstSlot, count: hint.rows.byteLength / rowBytes };
+    return new LogCursor(index, index.ordinalOf(segment), rows, new HeaderCursor(hint.headers, limitBytes), limitBytes);
+  });
+  applyInOrder(index, logs);
+  index.sweep(0, index.slotEnd);
+  index.takeFreedFiles();
+  return index;
+}
+
+function readSegment(folder: string, name: SegmentName, limitBytes: number, read: PlacedReader): FoundSegment {
   const path = join(folder, segmentFileOf(name));
-  const bytes = Math.min(limitBytes, statSync(path).size);
-  const whole = readHint(join(folder, hintFileOf(name)), statSync(path).size);
-  const hint = whole ?? scanSegment(path, bytes).toBytes(bytes);
-  const segment = { ...name, bytes: bytes + hint.byteLength };
-  return { segment, hint, firstSequence: firstSequenceOf(hint), limitBytes, isHintMissing: whole === undefined };
+  const { size } = statSync(path);
+  const bytes = Math.min(limitBytes, size);
+  const placed = read.take(name, size);
+  const whole = placed === undefined ? readHint(join(folder, hintFileOf(name)), size) : undefined;
+  const isThere = placed !== undefined || whole !== undefined;
+  const missing = isThere ? undefined : scanSegment(path, bytes).toBytes(bytes);
+  const hint = placed?.hint ?? partsOf(whole ?? missing ?? nothing);
+  const hintBytes = hint.frame.byteLength + hint.rows.byteLength + hint.headers.byteLength;
+  const segment = { ...name, bytes: bytes + hintBytes };
+  return { segment, hint, firstSlot: placed?.firstSlot, firstSequence: firstSequenceOf(hint), limitBytes, missing };
+}
+
+const nothing = new Uint8Array(0);
+
+function recordsIn({ rows, headers }: HintParts): number {
+  return rows.byteLength / rowBytes + headers.byteLength / recordHeaderBytes;
+}
+
+/** Everything that was stored before is gone. */
+function lastClearedIn({ hint, limitBytes }: FoundSegment): number {
+  let last = 0;
+  for (const cursor = new HeaderCursor(hint.headers, limitBytes); !cursor.isAtEnd; cursor.advance()) {
+    const header = cursor.type === recordTypes.cleared ? cursor.header : undefined;
+    if (header === undefined) continue;
+    last = Math.max(last, header.replaces > 0 ? header.replaces : header.sequence);
+  }
+  return last;
 }
 
 /** Another process may have dropped it meanwhile. */
@@ -91,59 +127,37 @@ function readUnlessGone<T>(read: () => T): T | undefined {
   }
 }
 
-interface Source {
-  readonly ordinal: number;
-  readonly rows: RowCursor;
-}
-
-/** Applies the records of all segments by their sequences, each log in its own order. `sources`: the oldest first. */
-function applyInOrder(index: DiskIndex, sources: readonly Source[]): void {
-  const open: Source[] = [];
+/** Applies the records of all segments by their sequences, each log in its own order. `logs`: the oldest first. */
+function applyInOrder(index: DiskIndex, logs: readonly LogCursor[]): void {
+  const open: LogCursor[] = [];
   let next = 0;
   for (;;) {
     // Segments of one writer come one after the other, so that there is seldom more than one per writer to choose from.
-    while (next < sources.length && (open.length === 0 || sequenceOf(sources[next]) <= lowestOf(open))) {
-      const source = sources[next];
-      if (source !== undefined) open.push(source);
+    while (next < logs.length && (open.length === 0 || sequenceOf(logs[next]) <= lowestOf(open))) {
+      const log = logs[next];
+      if (log !== undefined) open.push(log);
       next += 1;
     }
-    const source = takeLowest(open);
-    if (source === undefined) return;
-    const limit = Math.min(lowestOf(open), sequenceOf(sources[next]));
-    applyUpTo(index, source, limit);
-    if (!source.rows.isAtEnd) open.push(source);
+    const log = takeLowest(open);
+    if (log === undefined) return;
+    log.applyUpTo(Math.min(lowestOf(open), sequenceOf(logs[next])));
+    index.recent.forgetBefore(index.lastSequence - lateSequences);
+    if (!log.isAtEnd) open.push(log);
   }
 }
 
-function applyUpTo(index: DiskIndex, { ordinal, rows }: Source, limit: number): void {
-  let applied = 0;
-  for (; !rows.isAtEnd && (applied === 0 || rows.sequence <= limit); rows.advance()) {
-    if (!index.applyPlain(rows.view, rows.at, ordinal, rows.offset)) {
-      const { header } = rows;
-      if (header === undefined) {
-        rows.end();
-        return;
-      }
-      index.apply(header, ordinal, rows.offset);
-    }
-    applied += 1;
-    if (applied % 4096 === 0) index.recent.forgetBefore(index.lastSequence - lateSequences);
-  }
-  index.recent.forgetBefore(index.lastSequence - lateSequences);
-}
-
-function takeLowest(open: Source[]): Source | undefined {
+function takeLowest(open: LogCursor[]): LogCursor | undefined {
   let lowest = 0;
   for (let i = 1; i < open.length; i += 1) if (sequenceOf(open[i]) < sequenceOf(open[lowest])) lowest = i;
   return open.splice(lowest, 1)[0];
 }
 
-function lowestOf(open: readonly Source[]): number {
-  return open.reduce((lowest, source) => Math.min(lowest, sequenceOf(source)), Infinity);
+function lowestOf(open: readonly LogCursor[]): number {
+  return open.reduce((lowest, log) => Math.min(lowest, log.sequence), Infinity);
 }
 
-function sequenceOf(source: Source | undefined): number {
-  return source?.rows.sequence ?? Infinity;
+function sequenceOf(log: LogCursor | undefined): number {
+  return log?.sequence ?? Infinity;
 }
 
 /** The number of the first record that has one; `undefined` if there is none, or no such segment. */

@@ -1,135 +1,43 @@
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { SegmentName } from '../src/disk/index-table.js';
-import { formatFolder, hintFileOf, segmentFileOf, segmentsFolder } from '../src/disk/layout.js';
-import { failureOf } from '../src/protocol/failure.js';
+import { formatFolder } from '../src/disk/layout.js';
 import type {
   BatchAnswer,
-  BatchTask,
   CheckAnswer,
   CloseAnswer,
   OpenAnswer,
+  OpenTask,
   OrphanAnswer,
-  WriterFailure,
-  WriterSession,
   WriterTask,
 } from '../src/protocol/messages.js';
-import { moving } from '../src/protocol/pool.js';
-import { BodyFiles } from './body-files.js';
 import { BodyTwins } from './body-twins.js';
-import { CarryOver } from './carry-over.js';
-import { checkRecords, findOrphans } from './check-records.js';
-import { freeBytesOf, syncFolder } from './files.js';
 import { Membership } from './membership.js';
 import { openDirectory } from './open-directory.js';
-import { SegmentLog } from './segment-log.js';
+import type { Opened } from './writer-tasks.js';
 
-interface Writer {
-  readonly id: number;
-  readonly log: SegmentLog;
-  readonly bodies: BodyFiles;
-  readonly carryOver: CarryOver;
+/** What writing needs takes as long to load as opening does: it comes after that. */
+const loadTasks = (): Promise<typeof import('./writer-tasks.js')> => import('./writer-tasks.js');
+
+let opened: Opened | undefined;
+
+/** The one thread that writes to a directory. */
+export default async function handle(
+  task: WriterTask,
+): Promise<OpenAnswer | BatchAnswer | CheckAnswer | OrphanAnswer | CloseAnswer> {
+  if (task.kind === 'open') return open(task);
+  const tasks = await loadTasks();
+  if (opened !== undefined) tasks.begin(opened);
+  opened = undefined;
+  return tasks.runTask(task);
 }
 
-let writer: Writer | undefined;
-let membership: Membership | undefined;
-/** Filled at the opening: what earlier sessions and other processes stored can be linked to as well. */
-let twins: BodyTwins | undefined;
-
-/** The one thread that writes to a directory. Does nothing that outlives the task it was asked in. */
-export default function handle(task: WriterTask): OpenAnswer | BatchAnswer | CheckAnswer | OrphanAnswer | CloseAnswer {
-  switch (task.kind) {
-    case 'open': {
-      const answer = openDirectory(task);
-      if (answer.outcome === 'failed') return answer;
-      membership = new Membership(join(task.directory, formatFolder), { ...answer, lock: task.lock });
-      if (task.deduplicate) {
-        twins = new BodyTwins(join(task.directory, formatFolder));
-        for (const file of answer.index.bodyFiles.values()) twins.remember(file);
-      }
-      const { table, hash, sequence, columns } = answer.index;
-      return moving(answer, [table.buffer, hash.buffer, sequence.buffer, columns.buffer]);
-    }
-    case 'batch': {
-      const answer = runBatch(task);
-      return moving(answer, answer.buffers);
-    }
-    case 'check':
-      return checkRecords(task);
-    case 'orphans':
-      return findOrphans(task);
-    case 'close':
-      return close(task.session);
-  }
-}
-
-/** What was acknowledged is durable already: whatever goes wrong here costs the next opening some time, and no response. */
-function close(session: WriterSession): CloseAnswer {
-  const problems: WriterFailure[] = [];
-  attemptTo(() => writerFor(session).log.seal(), problems);
-  attemptTo(() => membershipFor(session).end(), problems);
-  writer = undefined;
-  return { problems };
-}
-
-function attemptTo(step: () => void, problems: WriterFailure[]): void {
-  try {
-    step();
-  } catch (error) {
-    problems.push(failureOf(error));
-  }
-}
-
-function runBatch(task: BatchTask): BatchAnswer {
-  const { log, bodies, carryOver } = writerFor(task.session);
-  const problems: WriterFailure[] = [];
-  const attempt = (step: () => void): void => attemptTo(step, problems);
-  const folder = join(task.session.directory, formatFolder, segmentsFolder);
-  for (const name of task.dropSegments) {
-    attempt(() => {
-      // First: after a crash between the two it is said twice, and not never.
-      log.appendWhole(carryOver.recordsOf(name));
-      dropSegment(folder, name);
-      carryOver.forget(name);
-    });
-  }
-  for (const name of task.removeFiles) attempt(() => bodies.remove(name));
-  const written = bodies.write(task.bodies);
-  const finished = task.finish.map((file) => bodies.finish(file));
-  for (const file of task.abandon) attempt(() => bodies.abandon(file));
-  if (task.seal) attempt(() => log.seal());
-  const { logs, moved } =
-    task.logs.length === 0 && task.moves === undefined
-      ? { logs: [], moved: undefined }
-      : log.append(task.logs, task.moves);
-  return {
-    buffers: [...task.logs, ...task.bodies].map(({ buffer }) => buffer),
-    logs,
-    bodies: [...written, ...finished],
-    moved,
-    freeBytes: task.measureFree ? freeBytesOf(folder) : undefined,
-    problems,
-  };
-}
-
-function dropSegment(folder: string, name: SegmentName): void {
-  rmSync(join(folder, segmentFileOf(name)), { force: true });
-  rmSync(join(folder, hintFileOf(name)), { force: true });
-  syncFolder(folder);
-}
-
-function writerFor(session: WriterSession): Writer {
-  if (writer?.id !== session.writer) {
-    const log = new SegmentLog(session, (end) => membershipFor(session).publish(end));
-    const carryOver = new CarryOver(join(session.directory, formatFolder, segmentsFolder));
-    if (session.deduplicate) twins ??= new BodyTwins(join(session.directory, formatFolder));
-    writer = { id: session.writer, log, bodies: new BodyFiles(session, twins), carryOver };
-  }
-  return writer;
-}
-
-/** A worker that was restarted begins anew. */
-function membershipFor(session: WriterSession): Membership {
-  membership ??= new Membership(join(session.directory, formatFolder), session);
-  return membership;
+function open(task: OpenTask): OpenAnswer {
+  const answer = openDirectory(task);
+  if (answer.outcome === 'failed') return answer;
+  const root = join(task.directory, formatFolder);
+  const twins = task.deduplicate ? new BodyTwins(root) : undefined;
+  for (const file of answer.index.entries.bodyFiles.values()) twins?.remember(file);
+  opened = { membership: new Membership(root, { ...answer, lock: task.lock }), twins };
+  // After the answer is on its way.
+  setImmediate(() => void loadTasks());
+  return answer;
 }

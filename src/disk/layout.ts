@@ -36,6 +36,11 @@ export function parseSegmentFile(fileName: string): SegmentName | undefined {
   return parse(fileName, /^([0-9a-f]{8})-([0-9a-f]{8})\.seg$/);
 }
 
+/** The segment whose hint has this name; `undefined` for any other file. */
+export function parseHintFile(fileName: string): SegmentName | undefined {
+  return parse(fileName, /^([0-9a-f]{8})-([0-9a-f]{8})\.hint$/);
+}
+
 /** Body files are spread over 256 folders by the low byte of their number: `[folder, file]`. */
 export function bodyFileNameOf(name: SegmentName): readonly [string, string] {
   return [(name.number & 0xff).toString(16).padStart(2, '0'), `${hex(name.writer)}-${hex(name.number)}`];

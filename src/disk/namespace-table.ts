@@ -73,6 +73,19 @@ export class NamespaceTable {
     return id;
   }
 
+  /** Counts so many slots in, all of a higher sequence than `after`. `undefined`: it may not be the same for all of them. */
+  enterMany(hash: NamespaceHash, after: number, count: number): number | undefined {
+    const id = this.enter(hash, after);
+    if (id !== undefined) this.#counts[id] = (this.#counts[id] ?? 0) + count - 1;
+    return id;
+  }
+
+  /** Counts so many slots out that are not flushed. */
+  leaveMany(id: number, count: number): void {
+    this.#counts[id] = (this.#counts[id] ?? 0) - count + 1;
+    this.leave(id);
+  }
+
   /** Counts a slot out. */
   leave(id: number): void {
     const left = (this.#counts[id] ?? 0) - 1;
@@ -87,6 +100,11 @@ export class NamespaceTable {
   /** Whether a flush that is remembered covers what was stored then. */
   wasFlushed(hash: NamespaceHash, sequence: number): boolean {
     return this.#flushes.size > 0 && sequence < (this.#flushes.get(hash) ?? 0);
+  }
+
+  /** The last flush of a namespace that is remembered; 0: none. */
+  lastFlushOf(hash: NamespaceHash): number {
+    return this.#flushes.get(hash) ?? 0;
   }
 
   /** The sequence of the flush by which an id was given up; 0 while it is good. */

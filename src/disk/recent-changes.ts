@@ -31,6 +31,8 @@ export class RecentChanges {
   #isOff = false;
   /** No key was invalidated for longer than up to this sequence. */
   #lastInvalidated = 0;
+  /** Nothing newer was taken away or got a new head. */
+  #lastChanged = 0;
 
   constructor(parts?: RecentChangesParts) {
     this.#clearedBefore = parts?.clearedBefore ?? 0;
@@ -38,6 +40,7 @@ export class RecentChanges {
     if (parts === undefined) return;
     for (const [sequence, successor] of parts.successors) {
       this.#young.successors.set(sequence, successor);
+      this.#lastChanged = Math.max(this.#lastChanged, sequence);
       if (successor !== gone) this.#young.predecessors.set(successor, sequence);
       this.#young.newest = Math.max(this.#young.newest, sequence, successor);
     }
@@ -60,9 +63,15 @@ export class RecentChanges {
     return [this.#old, this.#young].reduce((sum, each) => sum + each.successors.size + each.invalidations.size, 0);
   }
 
+  /** Nothing that is remembered has a say in whether a newer response is there. */
+  get newestConcerned(): number {
+    return Math.max(this.#clearedBefore, this.#lastInvalidated, this.#lastChanged);
+  }
+
   /** Nothing that is remembered has a say in whether a response is there. It may say `false` where that is so. */
   isIrrelevantTo(sequence: number): boolean {
     if (sequence < this.#clearedBefore || sequence < this.#lastInvalidated) return false;
+    if (sequence > this.#lastChanged) return true;
     return !this.#young.successors.has(sequence) && !this.#old.successors.has(sequence);
   }
 
@@ -144,6 +153,7 @@ export class RecentChanges {
   #note(sequence: number, successor: number, by: number): void {
     if (this.#isOff) return;
     this.#young.successors.set(sequence, successor);
+    this.#lastChanged = Math.max(this.#lastChanged, sequence);
     this.#young.newest = Math.max(this.#young.newest, by);
   }
 

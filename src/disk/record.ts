@@ -105,11 +105,6 @@ export function recordBytesOf(headBytes: number, bodyBytes: number, blockShift: 
   return Math.ceil((framed + (place === bodyPlaces.inline ? bodyBytes : 0)) / 8) * 8;
 }
 
-/** What a record and its row in the hint take. */
-export function recordCostOf(recordBytes: number): number {
-  return recordBytes + recordHeaderBytes;
-}
-
 /** Says that a record's head is a draft. The mark stands where its checksum will be. */
 export function markDraft(view: DataView, at: number, mark: number): void {
   view.setUint32(at + crcAt, mark, true);
@@ -186,31 +181,6 @@ export function readHeader(view: DataView, at: number): RecordHeader | undefined
     tagBits: view.getUint32(at + 92, true),
     namespaceHash: getUint64(view, at + 96),
   };
-}
-
-/** Where in a header a reader in a hurry finds what it needs. */
-export const headerPlaces = {
-  priority: 7,
-  recordBytes: 8,
-  hostHash: 20,
-  hash: 32,
-  expiresMs: 56,
-  tagBits: 92,
-} as const;
-
-export function sequenceAt(view: DataView, at: number): number {
-  return getUint64(view, at + 24);
-}
-
-/** Whether a record does nothing but to add a response, with its body behind it, to the empty namespace. */
-export function isPlainAddition(view: DataView, at: number): boolean {
-  return (
-    view.getUint32(at, true) === magic &&
-    view.getUint8(at + 4) === recordTypes.stored &&
-    (view.getUint8(at + 6) & 3) === bodyPlaces.inline &&
-    (view.getUint32(at + 48, true) | view.getUint32(at + 52, true)) === 0 &&
-    (view.getUint32(at + 96, true) | view.getUint32(at + 100, true)) === 0
-  );
 }
 
 /** Fills in the checksums of a record whose other bytes are all in place. */

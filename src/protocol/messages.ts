@@ -31,6 +31,26 @@ export interface OpenTask {
   readonly nowMs: number;
   readonly measureFree: boolean;
   readonly deduplicate: boolean;
+  /** What was read of it before, to save time. */
+  readonly placed: PlacedHints | undefined;
+}
+
+/** Hints that were read before the writer was there: their rows to where the index will have them. */
+export interface PlacedHints {
+  readonly rows: SharedArrayBuffer;
+  /** How many slots of it hold rows. */
+  readonly used: number;
+  readonly hints: readonly PlacedHint[];
+}
+
+export interface PlacedHint {
+  readonly segment: SegmentName;
+  readonly frame: Uint8Array;
+  readonly firstSlot: number;
+  readonly rowCount: number;
+  readonly headers: Uint8Array;
+  /** Of all of it, as it was read. */
+  readonly crc: number;
 }
 
 /** Records back to back, complete but for their checksums and for their heads, which are drafts that the worker packs. */

@@ -1,7 +1,8 @@
 import type { HeadRow } from '../disk/head-codec.js';
 import { firstRowMark, textMark } from '../disk/head-draft.js';
 import type { Applied, BodyFile, SegmentName } from '../disk/index-table.js';
-import { type RecordHeader, readHeader, recordCostOf } from '../disk/record.js';
+import { type RecordHeader, readHeader } from '../disk/record.js';
+import { recordCostOf } from '../disk/slot-row.js';
 import type {
   BatchAnswer,
   BatchTask,
@@ -385,7 +386,7 @@ export class WriteQueue {
         const { place, removed } = this.#options.apply(header, segment, offset + at);
         applied = { place, removed: applied.removed + removed };
         at += header.recordBytes;
-        costBytes += recordCostOf(header.recordBytes);
+        costBytes += recordCostOf(header);
       }
       unit.settle({ outcome: 'written', applied, costBytes });
     }

@@ -1,6 +1,7 @@
 import type { DiskIndex, SegmentName } from '../disk/index-table.js';
 import type { KeyHash } from '../disk/key-hash.js';
-import { recordCostOf, recordHeaderBytes } from '../disk/record.js';
+import { recordHeaderBytes } from '../disk/record.js';
+import { movedCostOf } from '../disk/slot-row.js';
 import type { MoveAnswer, MoveTask } from '../protocol/messages.js';
 import type { DiskSpace, Segment } from './disk-space.js';
 import { EntryHand, FileHand, type Turn } from './eviction-hands.js';
@@ -119,7 +120,7 @@ export class DiskEvictor {
       if (!index.isIn(slot, oldest.ordinal)) continue;
       // How long a body behind another head is, only the record says.
       if (!index.isHeadIn(slot, oldest.ordinal)) return false;
-      bytes += recordCostOf(index.placeOf(slot).recordBytes);
+      bytes += movedCostOf(index.placeOf(slot).recordBytes);
       slots.push(slot);
     }
     if (bytes > oldest.bytes / 2 || bytes + maxMoveBytes > space.roomBytes) return false;
@@ -258,7 +259,7 @@ export class DiskEvictor {
       const slot = retiring.slots[at] ?? 0;
       const { segment, offset, recordBytes, sequence } = index.placeOf(slot);
       if (!index.isIn(slot, retiring.segment.ordinal) || isLeaving(sequence)) continue;
-      bytes += recordCostOf(recordBytes);
+      bytes += movedCostOf(recordBytes);
       if (positions.length > 0 && bytes > limitBytes) break;
       places.push(segment.writer, segment.number, offset, recordBytes, sequence);
       positions.push(at);
@@ -290,9 +291,9 @@ export class DiskEvictor {
       }
       const name = { writer, number };
       const ordinal = index.ordinalOf(name);
-      const cost = recordCostOf(recordBytes);
+      const cost = movedCostOf(recordBytes);
       space.reserveRecords(cost);
-      space.settle(name, ordinal, recordBytes);
+      space.settle(name, ordinal, recordBytes, cost);
       retiring.leftBytes -= cost;
       const slot = retiring.slots[flight.positions[i] ?? -1] ?? -1;
       const sequence = flight.sequences[i] ?? 0;

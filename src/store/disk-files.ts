@@ -1,4 +1,4 @@
-import { close, constants, open, read, readdir, readFile } from 'node:fs';
+import { close, constants, open, read, readdir, readFile, stat } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { SegmentName } from '../disk/index-table.js';
@@ -8,6 +8,7 @@ import {
   bodyFileNameOf,
   formatFolder,
   hintFileOf,
+  parseHintFile,
   parseSegmentFile,
   segmentFileOf,
   segmentsFolder,
@@ -20,6 +21,9 @@ const closeFile = promisify(close);
 const nothing = new Uint8Array(0);
 const readWhole = promisify(readFile);
 const list = promisify(readdir);
+const statFile = promisify(stat);
+/** Read by one thread of libuv in one go, and looked at in one turn of the event loop. */
+const pieceBytes = 1024 * 1024;
 
 /** An open file of the cache: reads at any place, until it is closed and the last read is done. */
 export interface ReadHandle {
@@ -186,9 +190,66 @@ export class DiskFiles {
   }
 }
 
+/** The hints in a directory, for who reads them before anybody has it open. */
+export class HintFiles {
+  readonly #folder: string;
+
+  constructor(directory: string) {
+    this.#folder = join(directory, formatFolder, segmentsFolder);
+  }
+
+  /** The segments that have one. */
+  async list(): Promise<readonly SegmentName[]> {
+    return (await list(this.#folder)).flatMap((file) => parseHintFile(file) ?? []);
+  }
+
+  /** How long a hint is, and its first `length` bytes. */
+  async readStart(name: SegmentName, length: number): Promise<{ readonly bytes: Uint8Array; readonly size: number }> {
+    const path = join(this.#folder, hintFileOf(name));
+    const [{ size }, bytes] = await Promise.all([statFile(path), withFile(path, (fd) => readAt(fd, 0, length))]);
+    return { bytes, size };
+  }
+
+  /** Fills buffers with what comes from `position` on, one after the other, as far as there is as much. `onPiece` is called with each piece, in order. */
+  readInto(
+    name: SegmentName,
+    position: number,
+    buffers: readonly Uint8Array[],
+    onPiece: (bytes: Uint8Array) => void,
+  ): Promise<void> {
+    return withFile(join(this.#folder, hintFileOf(name)), async (fd) => {
+      let at = position;
+      for (const buffer of buffers) {
+        for (let done = 0; done < buffer.byteLength; ) {
+          const count = await readPart(fd, buffer, done, Math.min(pieceBytes, buffer.byteLength - done), at);
+          if (count === 0) return;
+          onPiece(buffer.subarray(done, done + count));
+          done += count;
+          at += count;
+        }
+      }
+    });
+  }
+}
+
+async function withFile<T>(path: string, work: (fd: number) => Promise<T>): Promise<T> {
+  const fd = await openFile(path, constants.O_RDONLY);
+  try {
+    return await work(fd);
+  } finally {
+    close(fd, () => {});
+  }
+}
+
 function readAt(fd: number, position: number, length: number): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     readBytes(fd, position, length, (error, bytes) => (error === null ? resolve(bytes) : reject(error)));
+  });
+}
+
+function readPart(fd: number, buffer: Uint8Array, at: number, length: number, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    read(fd, buffer, at, length, position, (error, count) => (error === null ? resolve(count) : reject(error)));
   });
 }
 

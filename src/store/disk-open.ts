@@ -4,6 +4,7 @@ import type { LockMode, OpenAnswer, WriterFailure } from '../protocol/messages.j
 import { createWriterPool } from '../protocol/pool.js';
 import type { CompressionOptions } from './compression.js';
 import type { StoreListener } from './contract.js';
+import { placeHints } from './disk-hints.js';
 import { DiskStore } from './disk-store.js';
 
 export interface DiskStoreOptions {
@@ -57,7 +58,9 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStor
   let answer: OpenAnswer;
   try {
     const measureFree = minFreeBytes > 0;
-    answer = await pool.open({ kind: 'open', directory, lock, nowMs: nowMs(), measureFree, deduplicate });
+    // While the thread starts.
+    const placed = await placeHints(directory);
+    answer = await pool.open({ kind: 'open', directory, lock, nowMs: nowMs(), measureFree, deduplicate, placed });
   } catch (cause) {
     await pool.close(undefined).catch(() => {});
     throw new CacheError('ERR_CACHE_WORKER', 'the thread that writes the cache could not be started', { cause });

@@ -1,13 +1,7 @@
 import type { HeadRow } from '../disk/head-codec.js';
 import { type HeadDraft, writeDraft } from '../disk/head-draft.js';
-import {
-  framedBytesOf,
-  markDraft,
-  type RecordHeader,
-  recordCostOf,
-  recordHeaderBytes,
-  writeHeader,
-} from '../disk/record.js';
+import { framedBytesOf, markDraft, type RecordHeader, recordHeaderBytes, writeHeader } from '../disk/record.js';
+import { recordCostOf } from '../disk/slot-row.js';
 import type { Append, RecordResult } from '../protocol/write-queue.js';
 import type { DiskSpace } from './disk-space.js';
 
@@ -45,9 +39,10 @@ export class PendingRecords implements Append {
   ) {
     let bytes = 0;
     let leaves = alsoLeaving;
-    for (const { recordBytes, replaces } of headers) {
+    for (const header of headers) {
+      const { recordBytes, replaces } = header;
       bytes += recordBytes;
-      this.#heldBytes += recordCostOf(recordBytes);
+      this.#heldBytes += recordCostOf(header);
       if (replaces > 0) leaves = [...leaves, replaces];
     }
     this.records = headers.length;

@@ -1,8 +1,9 @@
 import type { LogEnd } from '../disk/board.js';
 import { type DiskIndex, fileOf, type LogPlace, type SegmentName } from '../disk/index-table.js';
 import { hashOfKey, isSameHash, namespaceHashOf } from '../disk/key-hash.js';
-import { bodyPlaces, type RecordHeader, recordCostOf, recordTypes } from '../disk/record.js';
+import { bodyPlaces, type RecordHeader, recordTypes } from '../disk/record.js';
 import { lateSequences, sequencesPerMs } from '../disk/sequences.js';
+import { recordCostOf } from '../disk/slot-row.js';
 import type { NewsKind } from '../peers/frames.js';
 import { Peers } from '../peers/peers.js';
 import { failureOf } from '../protocol/failure.js';
@@ -171,8 +172,8 @@ export class DiskSharing {
     const { index, space } = this.#parts;
     for (const { header, segment, offset } of records) {
       const ordinal = index.ordinalOf(segment);
-      space.reserveRecords(recordCostOf(header.recordBytes));
-      space.settle(segment, ordinal, header.recordBytes);
+      space.reserveRecords(recordCostOf(header));
+      space.settle(segment, ordinal, header.recordBytes, recordCostOf(header));
       if (header.type === recordTypes.stored && header.place === bodyPlaces.file) {
         space.addFile(fileOf(header));
       }

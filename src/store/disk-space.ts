@@ -1,5 +1,5 @@
 import type { BodyFile, DiskIndex, SegmentName } from '../disk/index-table.js';
-import { recordCostOf, recordHeaderBytes } from '../disk/record.js';
+import { recordHeaderBytes } from '../disk/record.js';
 import type { SegmentInfo } from '../protocol/messages.js';
 import { BodyContents } from './body-contents.js';
 
@@ -137,17 +137,17 @@ export class DiskSpace {
     this.#deviceBytes = Math.max(0, written + freeBytes - this.#limits.minFreeBytes);
   }
 
-  /** A record for which space was reserved is now in a segment. */
-  settle(name: SegmentName, ordinal: number, recordBytes: number): void {
+  /** A record for which space was reserved is now in a segment. `costBytes`: with its part of the hint. */
+  settle(name: SegmentName, ordinal: number, recordBytes: number, costBytes: number): void {
     const known = this.#byOrdinal.get(ordinal);
     if (known === undefined) {
       const { maxBytes } = this.#limits;
       this.#shrunkBytes = Math.min(maxBytes, this.#shrunkBytes + Math.ceil(maxBytes / 64));
     }
     const segment = known ?? this.#add(name, 0);
-    segment.bytes += recordCostOf(recordBytes);
-    segment.hintBytes += recordHeaderBytes;
-    this.#pendingBytes -= recordCostOf(recordBytes);
+    segment.bytes += costBytes;
+    segment.hintBytes += costBytes - recordBytes;
+    this.#pendingBytes -= costBytes;
   }
 
   /** Gives up a segment. Twice is fine. */
@@ -181,7 +181,7 @@ export class DiskSpace {
   }
 
   #add(name: SegmentName, fileBytes: number): Segment {
-    const bytes = Math.max(fileBytes, recordCostOf(recordHeaderBytes)) + blockBytes;
+    const bytes = Math.max(fileBytes, 2 * recordHeaderBytes) + blockBytes;
     const segment = { ...name, ordinal: this.#index.ordinalOf(name), bytes, hintBytes: 0 };
     this.#segments.push(segment);
     this.#byOrdinal.set(segment.ordinal, segment);

@@ -12,6 +12,7 @@ import {
   type RecordHeader,
   recordTypes,
 } from '../disk/record.js';
+import { recordCostOf } from '../disk/slot-row.js';
 import { CacheError } from '../errors.js';
 import type { StoredHead } from '../http/message.js';
 import type { LockMode, OpenAnswer, WriterFailure } from '../protocol/messages.js';
@@ -534,7 +535,7 @@ export class DiskStore implements ResponseStore, WriterHost {
 
   #apply(header: RecordHeader, segment: SegmentName, offset: number): Applied {
     const ordinal = this.#index.ordinalOf(segment);
-    this.#space.settle(segment, ordinal, header.recordBytes);
+    this.#space.settle(segment, ordinal, header.recordBytes, recordCostOf(header));
     if (header.type === recordTypes.stored) this.#noteStored(header);
     const isEviction = header.type === recordTypes.removed && this.#victims.delete(header.replaces);
     if (isEviction) this.#comingEntries += 1;

@@ -48,7 +48,7 @@ export class EntryHand {
   readonly #index: DiskIndex;
   readonly #space: DiskSpace;
   #segment: Segment | undefined;
-  #position = 0;
+  #members: Iterator<number> | undefined;
 
   constructor(index: DiskIndex, space: DiskSpace) {
     this.#index = index;
@@ -73,19 +73,16 @@ export class EntryHand {
   /** -1 for a slot that has nothing in this segment any more. */
   #step(): number {
     const segment = this.#segment;
-    const members = segment === undefined ? none : this.#index.membersOf(segment.ordinal);
-    if (segment === undefined || this.#position >= members.length) {
+    const member = this.#members?.next();
+    if (segment === undefined || member === undefined || member.done === true) {
       const segments = this.#space.segments();
       const at = segment === undefined ? -1 : segments.indexOf(segment);
       this.#segment = segments[at + 1] ?? segments[0];
-      this.#position = 0;
+      this.#members = this.#segment && this.#index.membersOf(this.#segment.ordinal)[Symbol.iterator]();
       return -1;
     }
-    const slot = members[this.#position] ?? 0;
-    this.#position += 1;
+    const slot = member.value;
     // A response with its head in one segment and its body in another has its turn with the head.
     return this.#index.isHeadIn(slot, segment.ordinal) ? slot : -1;
   }
 }
-
-const none = new Uint32Array(0);

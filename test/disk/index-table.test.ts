@@ -8,10 +8,9 @@ import {
   logBlockShift,
   type RecordHeader,
   recordBytesOf,
-  recordHeaderBytes,
   recordTypes,
-  writeHeader,
 } from '../../src/disk/record.js';
+import { isRow, rowBytes, writeRow } from '../../src/disk/slot-row.js';
 
 const test = suite('disk index');
 
@@ -197,44 +196,74 @@ test('frees every body file once, and none that a new head took over', () => {
   assert.equal(index.takeFreedFiles(), []);
 });
 
-test('takes the rows of a hint in as it takes in records, the simple ones by a short way', () => {
-  const random = randomOf(7);
-  const bytes = new Uint8Array(recordHeaderBytes);
-  const view = new DataView(bytes.buffer);
-  const [slowly, quickly] = [new DiskIndex(), new DiskIndex()];
-  for (const index of [slowly, quickly])
-    for (let number = 0; number < 6; number += 1) index.ordinalOf({ writer: 1, number });
-  const sequences: number[] = [];
-  let simple = 0;
-  for (let sequence = 1; sequence <= 6000; sequence += 1) {
-    const key = random(2000);
-    const old = random(3) === 0 ? sequences[random(sequences.length)] : undefined;
-    const type = random(20) === 0 ? recordTypes.keyInvalidated : recordTypes.stored;
-    const isFile = random(10) === 0;
-    const header = headerWith({
-      type,
-      sequence,
-      hash: crowdedHashOf(key),
-      hostHash: random(2 ** 32),
-      tagBits: random(2 ** 32),
-      priority: random(256) - 128,
-      replaces: type === recordTypes.stored ? (old ?? 0) : 0,
-      namespaceHash: random(10) === 0 ? 1 : 0,
-      ...(isFile && { place: bodyPlaces.file, bodyWriter: 1, bodyNumber: sequence }),
-      recordBytes: recordBytesOf(0, 0, logBlockShift, isFile ? bodyPlaces.file : bodyPlaces.inline),
-    });
-    sequences.push(sequence);
-    writeHeader(view, 0, header);
-    const segment = random(6);
-    slowly.apply(header, segment, sequence);
-    if (quickly.applyPlain(view, 0, segment, sequence)) simple += 1;
-    else quickly.apply(header, segment, sequence);
-    if (sequence % 500 === 0) for (const index of [slowly, quickly]) index.recent.forgetBefore(sequence);
+/** All that can be found, and what is known of it. */
+function contentOf(index: DiskIndex): string[] {
+  const content: string[] = [];
+  for (let slot = 0; slot < index.slotEnd; slot += 1) {
+    if (index.sequenceOf(slot) === 0) continue;
+    const { segment, offset, recordBytes, sequence } = index.placeOf(slot);
+    assert.is(index.slotOf(index.hashOf(slot), sequence), slot);
+    const filters = [index.hostHashOf(slot), index.tagBitsOf(slot), index.namespaceOf(slot)];
+    const fate = [index.priorityOf(slot), index.isExpired(slot, 5_000_000), index.bodyFileOf(slot)?.number];
+    const place = [segment.writer, segment.number, offset, recordBytes, sequence];
+    content.push(JSON.stringify([index.hashOf(slot), place, filters, fate]));
   }
-  assert.ok(simple > 100, `${simple} by the short way`);
-  const { recent: _slow, ...one } = slowly.toParts();
-  const { recent: _quick, ...other } = quickly.toParts();
-  assert.equal(other, one);
-});
+  return content.sort();
+}
+
+for (const cleared of [false, true]) {
+  test(`takes rows of hints in as it takes in their records${cleared ? ', when all was cleared between them' : ''}`, () => {
+    const random = randomOf(7);
+    const [slowly, quickly] = [new DiskIndex(), new DiskIndex()];
+    const segments = 6;
+    for (const index of [slowly, quickly])
+      for (let number = 0; number < segments; number += 1) index.ordinalOf({ writer: 1, number });
+    const records: RecordHeader[] = [];
+    const rows = new Uint8Array(6000 * rowBytes);
+    let rowCount = 0;
+    for (let sequence = 1; sequence <= 6000; sequence += 1) {
+      const dice = random(20);
+      const type = dice === 0 ? recordTypes.keyInvalidated : dice === 1 ? recordTypes.moved : recordTypes.stored;
+      const isFile = random(10) === 0;
+      const header = headerWith({
+        type: cleared && sequence % 1700 === 0 ? recordTypes.cleared : type,
+        // What was moved was stored before, and may be there still.
+        sequence: type === recordTypes.moved ? 1 + random(sequence) : sequence,
+        hash: cleared ? crowdedHashOf(random(2000)) : hashOfKey(String(random(4000))),
+        hostHash: random(2 ** 32),
+        tagBits: random(3) === 0 ? random(2 ** 32) : 0,
+        priority: random(256) - 128,
+        expiresMs: random(10_000_000),
+        replaces: type === recordTypes.stored && random(3) === 0 ? 1 + random(sequence) : 0,
+        namespaceHash: random(10) === 0 ? 1 : 0,
+        ...(isFile && { place: bodyPlaces.file, bodyWriter: 1, bodyNumber: sequence }),
+        recordBytes: recordBytesOf(0, 0, logBlockShift, isFile ? bodyPlaces.file : bodyPlaces.inline),
+      });
+      if (isRow(header)) {
+        writeRow(new DataView(rows.buffer), rowCount * rowBytes, header, sequence);
+        rowCount += 1;
+      }
+      records.push(header);
+    }
+    assert.ok(rowCount > 2000, `${rowCount} rows`);
+    let slot = quickly.placeRows(rows.subarray(0, rowCount * rowBytes));
+    for (const [i, header] of records.entries()) {
+      slowly.apply(header, i % segments, i + 1);
+      if (isRow(header)) {
+        quickly.applyRows(slot, slot + 1, i % segments);
+        slot += 1;
+      } else quickly.apply(header, i % segments, i + 1);
+      if (i % 500 === 0) for (const index of [slowly, quickly]) index.recent.forgetBefore(i);
+    }
+    assert.equal(contentOf(quickly), contentOf(slowly));
+    assert.is(quickly.count, slowly.count);
+    for (let segment = 0; segment < segments; segment += 1) {
+      assert.is(quickly.isLive(segment), slowly.isLive(segment));
+      const left = new Set(slowly.dropSegment(segment));
+      assert.equal(new Set(quickly.dropSegment(segment)), left);
+    }
+    assert.equal([quickly.count, slowly.count], [0, 0]);
+  });
+}
 
 test.run();

@@ -4,7 +4,7 @@ import type { WriterTask } from '../../src/protocol/messages.js';
 import handle from '../../workers/writer.js';
 
 /** The writer, but for what files in its directory tell it: `die`, `die-after`, `throw` and `stall`. */
-export default function faulty(task: WriterTask): ReturnType<typeof handle> {
+export default async function faulty(task: WriterTask): ReturnType<typeof handle> {
   if (!('session' in task)) return handle(task);
   const told = (name: string): boolean => existsSync(join(task.session.directory, name));
   const obey = (name: string): boolean => {
@@ -19,7 +19,7 @@ export default function faulty(task: WriterTask): ReturnType<typeof handle> {
     const cell = new Int32Array(new SharedArrayBuffer(4));
     while (told('stall')) Atomics.wait(cell, 0, 0, 5);
   }
-  const answer = handle(task);
+  const answer = await handle(task);
   if (obey('die-after')) process.exit(1);
   return answer;
 }
