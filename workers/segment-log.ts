@@ -6,7 +6,14 @@ import { formatFolder, hintFileOf, segmentFileOf, segmentsFolder } from '../src/
 import { headerWith, readHeader, recordHeaderBytes, recordTypes, sealRecord, writeHeader } from '../src/disk/record.js';
 import { sequencesPerMs } from '../src/disk/sequences.js';
 import { failureOf } from '../src/protocol/failure.js';
-import type { LogAnswer, LogSlab, MoveAnswer, MoveTask, WriterSession } from '../src/protocol/messages.js';
+import type {
+  LogAnswer,
+  LogSlab,
+  MoveAnswer,
+  MoveTask,
+  WriterSession,
+  WrittenAnswer,
+} from '../src/protocol/messages.js';
 import { endLog } from './adopt.js';
 import { syncFolder, writeFileDurably, writeFileWhole } from './files.js';
 import { gatherMoved } from './gather-moved.js';
@@ -83,12 +90,13 @@ export class SegmentLog {
   }
 
   /** Appends records that are complete. Throws if they cannot be made durable. */
-  appendWhole(bytes: Uint8Array): void {
-    if (bytes.byteLength === 0) return;
+  appendWhole(bytes: Uint8Array): WrittenAnswer | undefined {
+    if (bytes.byteLength === 0) return undefined;
     const answer = this.#append(bytes, Date.now() * sequencesPerMs);
     if (answer.outcome === 'failed')
       throw Object.assign(new Error(answer.failure.message), { code: answer.failure.code });
     if (this.#open !== undefined) fdatasyncSync(this.#open.fd);
+    return answer;
   }
 
   /** Seals the segment that is open, if any: it gets its hint and is never written again. */

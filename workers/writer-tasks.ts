@@ -13,6 +13,7 @@ import type {
   WriterFailure,
   WriterSession,
   WriterTask,
+  WrittenAnswer,
 } from '../src/protocol/messages.js';
 import { moving } from '../src/protocol/pool.js';
 import { BodyFiles } from './body-files.js';
@@ -85,10 +86,12 @@ function runBatch(task: BatchTask): BatchAnswer {
   const problems: WriterFailure[] = [];
   const attempt = (step: () => void): void => attemptTo(step, problems);
   const folder = join(task.session.directory, formatFolder, segmentsFolder);
+  const carried: WrittenAnswer[] = [];
   for (const name of task.dropSegments) {
     attempt(() => {
       // First: after a crash between the two it is said twice, and not never.
-      log.appendWhole(carryOver.recordsOf(name));
+      const answer = log.appendWhole(carryOver.recordsOf(name));
+      if (answer !== undefined) carried.push(answer);
       dropSegment(folder, name);
       carryOver.forget(name);
     });
@@ -107,6 +110,7 @@ function runBatch(task: BatchTask): BatchAnswer {
     logs,
     bodies: [...written, ...finished],
     moved,
+    carried,
     freeBytes: task.measureFree ? freeBytesOf(folder) : undefined,
     problems,
   };

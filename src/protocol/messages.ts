@@ -159,9 +159,16 @@ export type OpenAnswer =
       readonly freeBytes: number | undefined;
     };
 
+export interface WrittenAnswer {
+  readonly outcome: 'written';
+  readonly segment: number;
+  readonly offset: number;
+  readonly usedBytes: number;
+}
+
 /** Where a slab went, or why it did not, and how long it is with its heads packed. */
 export type LogAnswer =
-  | { readonly outcome: 'written'; readonly segment: number; readonly offset: number; readonly usedBytes: number }
+  | WrittenAnswer
   | { readonly outcome: 'failed'; readonly failure: WriterFailure; readonly usedBytes: number };
 
 export type MoveAnswer =
@@ -207,6 +214,8 @@ export interface BatchAnswer {
   readonly logs: readonly LogAnswer[];
   readonly bodies: readonly BodyAnswer[];
   readonly moved: MoveAnswer | undefined;
+  /** What segments that were dropped had to say of others, and where it is now: headers without anything behind them. */
+  readonly carried: readonly WrittenAnswer[];
   /** What other users of the device find free, if that was asked for and can be told. */
   readonly freeBytes: number | undefined;
   /** What went wrong without harm to any record: a file that could not be removed, a hint that could not be written. */

@@ -1,10 +1,13 @@
 import type { HeadRow } from '../disk/head-codec.js';
+import type { WriterFailure } from './messages.js';
 import type { RecordResult } from './write-queue.js';
 
 /** Records that were appended together, and whom to tell what became of them. */
 export interface Unit {
   readonly records: number;
   settle(result: RecordResult): void;
+  /** Nobody waits for it any more. What becomes of it is still settled. */
+  giveUp(failure: WriterFailure): void;
 }
 
 /** A buffer that goes to the writer and comes back. */

@@ -3,6 +3,7 @@ import { firstRowMark, textMark } from '../disk/head-draft.js';
 import type { Applied, BodyFile, SegmentName } from '../disk/index-table.js';
 import { type RecordHeader, readHeader } from '../disk/record.js';
 import { recordCostOf } from '../disk/slot-row.js';
+import { failureOf } from './failure.js';
 import type {
   BatchAnswer,
   BatchTask,
@@ -19,7 +20,8 @@ import { retryOf, type Slab, SlabPool, type Unit } from './slabs.js';
 export type RecordResult =
   /** `costBytes`: what the records took on the disk. */
   | { readonly outcome: 'written'; readonly applied: Applied; readonly costBytes: number }
-  | { readonly outcome: 'failed'; readonly failure: WriterFailure };
+  /** `later`: it was given up, and may be written after all. */
+  | { readonly outcome: 'failed'; readonly failure: WriterFailure; readonly later?: Promise<RecordResult> };
 
 export interface WriteQueueOptions {
   readonly pool: WriterPool;
@@ -36,6 +38,8 @@ export interface WriteQueueOptions {
   readonly takeMoves: () => MoveTask | undefined;
   /** What came of it; `undefined` when that is not known. */
   readonly onMoved: (answer: MoveAnswer | undefined) => void;
+  /** A segment that was dropped left so much to say in another one. */
+  readonly onCarried: (segment: SegmentName, bytes: number) => void;
   /** Whether batches are to tell how much room the device has; `onFree` is called for each that could. */
   readonly measureFree: boolean;
   readonly onFree: (bytes: number) => void;
@@ -124,15 +128,21 @@ export class WriteQueue {
 
   /** Queues records that belong together. */
   append(append: Append): void {
-    // Nearly always there is room, and nobody before it in line: no more is made of it then.
-    if (!this.#isStalled && this.#waiting.length === 0 && this.#fill(append)) this.#schedule();
-    else {
+    try {
+      // Nearly always there is room, and nobody before it in line: no more is made of it then.
+      if (!this.#isStalled && this.#waiting.length === 0 && this.#fill(append)) {
+        this.#schedule();
+        return;
+      }
       append.own?.();
-      this.#inOrder({
-        run: () => this.#fill(append),
-        fail: (failure) => append.settle({ outcome: 'failed', failure }),
-      });
+    } catch (error) {
+      append.settle({ outcome: 'failed', failure: failureOf(error) });
+      return;
     }
+    this.#inOrder({
+      run: () => this.#fill(append),
+      fail: (failure) => append.settle({ outcome: 'failed', failure }),
+    });
   }
 
   #fill(append: Append): boolean {
@@ -217,7 +227,8 @@ export class WriteQueue {
   /** Resolves when everything that was appended before the call is durable, or has failed. */
   written(): Promise<void> {
     return new Promise((resolve) => {
-      this.append({ bytes: 0, records: 0, row: undefined, fill: () => {}, settle: () => resolve() });
+      const [settle, giveUp] = [() => resolve(), () => resolve()];
+      this.append({ bytes: 0, records: 0, row: undefined, fill: () => {}, settle, giveUp });
     });
   }
 
@@ -243,7 +254,7 @@ export class WriteQueue {
       step.fail(stalled);
       return;
     }
-    if (this.#waiting.length > 0 || !step.run()) this.#waiting.push(step);
+    if (this.#waiting.length > 0 || !this.#isDone(step)) this.#waiting.push(step);
     this.#schedule();
   }
 
@@ -272,12 +283,12 @@ export class WriteQueue {
 
   async #send(): Promise<void> {
     if (this.#flight !== undefined || !this.#hasWork()) return;
-    const batch = this.#takeBatch();
+    const { flight, task } = this.#takeBatch();
     const cancel = this.#options.after(this.#options.stallMs, () => this.#stall());
     try {
-      this.#settle(batch.flight, await this.#options.pool.batch(batch.task));
+      this.#settle(flight, await this.#options.pool.batch(task));
     } catch (error) {
-      this.#lose(batch.flight, error);
+      this.#attempt(() => this.#lose(flight, error));
     }
     cancel();
     this.#isStalled = false;
@@ -285,6 +296,16 @@ export class WriteQueue {
     this.#advance();
     if (this.#hasWork()) void this.#send();
     else this.#wakeIdle();
+  }
+
+  /** What goes wrong with one batch must not be the end of all that follow. */
+  #attempt<T>(work: () => T): T | undefined {
+    try {
+      return work();
+    } catch (error) {
+      this.#options.onFailure(failureOf(error));
+      return undefined;
+    }
   }
 
   #takeBatch(): { readonly flight: Flight; readonly task: BatchTask } {
@@ -297,7 +318,7 @@ export class WriteQueue {
     // May drop segments.
     const wantsMoves = this.#wantsMoves;
     this.#wantsMoves = false;
-    const moves = wantsMoves ? this.#options.takeMoves() : undefined;
+    const moves = wantsMoves ? this.#attempt(() => this.#options.takeMoves()) : undefined;
     const task: BatchTask = {
       kind: 'batch',
       session: this.#session,
@@ -318,6 +339,10 @@ export class WriteQueue {
 
   #settle(flight: Flight, answer: BatchAnswer): void {
     const failures = [...answer.problems];
+    for (const { segment: number, offset, usedBytes } of answer.carried) {
+      this.#session = { ...this.#session, last: { number, usedBytes: offset + usedBytes } };
+      this.#options.onCarried({ writer: this.#session.writer, number }, usedBytes);
+    }
     const again: Slab[] = [];
     for (const [i, slab] of flight.logs.entries()) {
       const buffer = answer.buffers[i];
@@ -407,7 +432,7 @@ export class WriteQueue {
     if (this.#flight === undefined) return;
     this.#isStalled = true;
     this.#options.onFailure(stalled);
-    failUnits(this.#flight.logs, stalled);
+    for (const { units } of this.#flight.logs) for (const unit of units) unit.giveUp(stalled);
     failUnits(this.#logs, stalled);
     for (const step of this.#waiting.splice(0)) step.fail(stalled);
     for (const { buffer } of [...this.#logs.splice(0), ...this.#bodies.splice(0)]) this.#slabs.giveBack(buffer);
@@ -425,8 +450,20 @@ export class WriteQueue {
   }
 
   #advance(): void {
-    while (this.#waiting[0]?.run() === true) this.#waiting.shift();
+    for (let step = this.#waiting[0]; step !== undefined && this.#isDone(step); step = this.#waiting[0]) {
+      this.#waiting.shift();
+    }
     if (this.#waiting.length === 0) for (const resolve of this.#room.splice(0)) resolve();
+  }
+
+  /** A step that cannot be done is over too: those behind it have their turn. */
+  #isDone(step: Step): boolean {
+    try {
+      return step.run();
+    } catch (error) {
+      step.fail(failureOf(error));
+      return true;
+    }
   }
 
   #wakeIdle(): void {

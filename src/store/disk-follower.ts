@@ -1,15 +1,15 @@
 import { boardBytes, type LogEnd, readArrivals, readBoardSlot } from '../disk/board.js';
-import { isHintIntact, RowCursor } from '../disk/hint.js';
 import type { SegmentName } from '../disk/index-table.js';
-import { type RecordHeader, readHeader, recordHeaderBytes } from '../disk/record.js';
 import { lanes } from '../disk/sequences.js';
 import type { DiskFiles, ReadHandle } from './disk-files.js';
+import { ForeignLog, type ForeignRecord } from './foreign-log.js';
 
-/** A record of another process's log. */
-export interface ForeignRecord {
-  readonly header: RecordHeader;
-  readonly segment: SegmentName;
-  readonly offset: number;
+/** What a look has read and not applied yet, and how far that goes in each log. */
+interface Gathered {
+  readonly records: ForeignRecord[];
+  readonly ends: Map<number, LogEnd>;
+  /** Whose logs have ended, and were read to the end. */
+  readonly gone: Set<number>;
 }
 
 export interface FollowerHost {
@@ -35,7 +35,6 @@ export interface FollowerHost {
 const recentMs = 15;
 /** What is older than this does not count: whoever needs to know waits for a new look, in ms. */
 const staleMs = 40;
-const readBytes = 256 * 1024;
 /**
  * What is older than this does not count even if nobody else was there, and nothing but a request to the origin is at stake, in ms. A busy event
  * loop takes longer than `staleMs` for a look.
@@ -53,6 +52,7 @@ export class DiskFollower {
   readonly #host: FollowerHost;
   readonly #ends = new Map<number, LogEnd>();
   readonly #known: Set<number>;
+  readonly #log: ForeignLog;
   #arrivals: number;
   #hadOthers = false;
   #isFirst = true;
@@ -70,6 +70,7 @@ export class DiskFollower {
     known: { readonly writers: Iterable<number>; readonly others: readonly LogEnd[]; readonly arrivals: number },
   ) {
     this.#host = host;
+    this.#log = new ForeignLog(host.files, (segment) => host.ordinalOf(segment));
     this.#known = new Set(known.writers).add(host.writer);
     this.#arrivals = known.arrivals;
     for (const end of known.others) this.#noteEnd(end);
@@ -177,8 +178,9 @@ export class DiskFollower {
   }
 
   async #follow(board: Uint8Array): Promise<void> {
-    const gathered: ForeignRecord[] = [];
+    const gathered: Gathered = { records: [], ends: new Map(), gone: new Set() };
     const present = new Set<number>();
+    const failures: unknown[] = [];
     let isWhole = true;
     let isFirst = true;
     for (let lane = 0; lane < lanes; lane += 1) {
@@ -188,56 +190,57 @@ export class DiskFollower {
       present.add(end.writer);
       this.#host.onSeen(end.writer);
       if (lane < this.#host.lane) isFirst = false;
-      await this.#readTo(end, gathered);
+      // A log that cannot be read keeps nobody from reading the others.
+      await this.#readTo(end, gathered).catch((error: unknown) => failures.push(error));
     }
     this.#isFirst = isFirst;
-    if (isWhole) await this.#readOfThoseGone(present, readArrivals(board), gathered);
+    const arrivals = isWhole ? readArrivals(board) : 'torn';
+    if (isWhole)
+      await this.#readOfThoseGone(present, arrivals, gathered).catch((error: unknown) => failures.push(error));
     this.#apply(gathered);
+    if (failures.length > 0) throw failures[0];
+    if (arrivals !== 'torn') this.#arrivals = arrivals;
   }
 
-  async #readOfThoseGone(
-    present: ReadonlySet<number>,
-    arrivals: number | 'torn',
-    gathered: ForeignRecord[],
-  ): Promise<void> {
+  async #readOfThoseGone(present: ReadonlySet<number>, arrivals: number | 'torn', gathered: Gathered): Promise<void> {
     for (const [writer, end] of this.#ends) {
       if (present.has(writer)) continue;
       await this.#readToTheLast(end, await this.#host.files.segmentsOf(writer), gathered);
-      this.#ends.delete(writer);
     }
     if (arrivals === 'torn' || arrivals === this.#arrivals) return;
     this.#hadOthers = true;
     for (const [writer, numbers] of await this.#host.files.segments()) {
-      if (this.#known.has(writer)) continue;
-      this.#known.add(writer);
+      if (this.#known.has(writer) || present.has(writer)) continue;
       await this.#readToTheLast({ writer, segment: 0, usedBytes: 0 }, numbers, gathered);
     }
-    this.#arrivals = arrivals;
   }
 
-  async #readTo(end: LogEnd, gathered: ForeignRecord[]): Promise<void> {
+  async #readTo(end: LogEnd, gathered: Gathered): Promise<void> {
     const known = this.#ends.get(end.writer) ?? { writer: end.writer, segment: 0, usedBytes: 0 };
+    const take = (record: ForeignRecord): void => this.#gather(record, gathered);
     let from = known.usedBytes;
     for (let number = Math.max(1, known.segment); number < end.segment; number += 1) {
-      await this.#readSealed({ writer: end.writer, number }, from, gathered);
+      await this.#log.readSealed({ writer: end.writer, number }, from, take);
       from = 0;
     }
     if (end.segment > 0 && (end.segment > known.segment || end.usedBytes > known.usedBytes)) {
-      await this.#readOpen({ writer: end.writer, number: end.segment }, from, end.usedBytes, gathered);
+      await this.#log.readOpen({ writer: end.writer, number: end.segment }, from, end.usedBytes, take);
     }
-    this.#noteEnd(end);
+    gathered.ends.set(end.writer, end);
   }
 
   /** The writer is gone: its log has ended. */
   async #readToTheLast(
     { writer, segment, usedBytes }: LogEnd,
     numbers: readonly number[],
-    gathered: ForeignRecord[],
+    gathered: Gathered,
   ): Promise<void> {
     for (const number of numbers) {
       if (number < segment) continue;
-      await this.#readSealed({ writer, number }, number === segment ? usedBytes : 0, gathered);
+      const from = number === segment ? usedBytes : 0;
+      await this.#log.readSealed({ writer, number }, from, (record) => this.#gather(record, gathered));
     }
+    gathered.gone.add(writer);
   }
 
   #noteEnd(end: LogEnd): void {
@@ -246,48 +249,25 @@ export class DiskFollower {
     this.#hadOthers = true;
   }
 
-  async #readSealed(segment: SegmentName, from: number, gathered: ForeignRecord[]): Promise<void> {
-    const hint = await this.#host.files.readHint(segment).catch(ifGone);
-    if (hint === undefined || !isHintIntact(hint, Infinity)) return;
-    const rows = new RowCursor(hint);
-    for (; !rows.isAtEnd; rows.advance()) {
-      const { header, offset } = rows;
-      if (header === undefined) return;
-      if (offset >= from) this.#gather({ header, segment, offset }, gathered);
+  #gather(record: ForeignRecord, gathered: Gathered): void {
+    if (gathered.records.length >= maxGathered) this.#apply(gathered);
+    gathered.records.push(record);
+    const { segment, offset, header } = record;
+    const end = { writer: segment.writer, segment: segment.number, usedBytes: offset + header.recordBytes };
+    gathered.ends.set(segment.writer, end);
+  }
+
+  /** What was applied is not read again, whatever fails after. */
+  #apply({ records, ends, gone }: Gathered): void {
+    if (this.#isClosed) return;
+    const sorted = records.splice(0).sort((a, b) => a.header.sequence - b.header.sequence);
+    if (sorted.length > 0) this.#host.apply(sorted);
+    for (const end of ends.values()) this.#noteEnd(end);
+    for (const writer of gone) {
+      this.#ends.delete(writer);
+      this.#known.add(writer);
     }
+    ends.clear();
+    gone.clear();
   }
-
-  async #readOpen(segment: SegmentName, from: number, end: number, gathered: ForeignRecord[]): Promise<void> {
-    const ordinal = this.#host.ordinalOf(segment);
-    for (let at = from; at < end; ) {
-      const length = Math.min(readBytes, end - at);
-      const bytes = await this.#host.files.readSegment(ordinal, segment, at, length).catch(ifGone);
-      if (bytes === undefined) return;
-      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-      const start = at;
-      while (at - start + recordHeaderBytes <= bytes.byteLength) {
-        const header = readHeader(view, at - start);
-        if (header === undefined) throw new Error('the log of another process cannot be read');
-        this.#gather({ header, segment, offset: at }, gathered);
-        at += header.recordBytes;
-      }
-      if (at === start) return;
-    }
-  }
-
-  #gather(record: ForeignRecord, gathered: ForeignRecord[]): void {
-    if (gathered.length >= maxGathered) this.#apply(gathered.splice(0));
-    gathered.push(record);
-  }
-
-  #apply(records: ForeignRecord[]): void {
-    if (records.length === 0 || this.#isClosed) return;
-    this.#host.apply(records.sort((a, b) => a.header.sequence - b.header.sequence));
-  }
-}
-
-/** Dropped meanwhile: there is nothing to know of it. */
-function ifGone(error: unknown): undefined {
-  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-  throw error;
 }

@@ -2,6 +2,7 @@ import type { HeadRow } from '../disk/head-codec.js';
 import { type HeadDraft, writeDraft } from '../disk/head-draft.js';
 import { framedBytesOf, markDraft, type RecordHeader, recordHeaderBytes, writeHeader } from '../disk/record.js';
 import { recordCostOf } from '../disk/slot-row.js';
+import type { WriterFailure } from '../protocol/messages.js';
 import type { Append, RecordResult } from '../protocol/write-queue.js';
 import type { DiskSpace } from './disk-space.js';
 
@@ -26,6 +27,8 @@ export class PendingRecords implements Append {
   readonly #space: DiskSpace;
   readonly #leaving: Set<number>;
   readonly #resolve: (result: RecordResult) => void;
+  #resolveLater: ((result: RecordResult) => void) | undefined;
+  #isSettled = false;
   #content: Content | undefined;
   #heldBytes = 0;
 
@@ -92,12 +95,21 @@ export class PendingRecords implements Append {
     this.#content = { ...content, chunks, areLent: false };
   }
 
+  giveUp(failure: WriterFailure): void {
+    // Space and what it takes the place of are not free before it is known what became of it.
+    const later = new Promise<RecordResult>((resolve) => {
+      this.#resolveLater = resolve;
+    });
+    this.#resolve({ outcome: 'failed', failure, later });
+  }
+
   settle(result: RecordResult): void {
-    // A record that was given up because the disk did not answer may be written after all.
+    if (this.#isSettled) return;
+    this.#isSettled = true;
     const cost = result.outcome === 'failed' ? 0 : result.costBytes;
     this.#space.reserveRecords(cost - this.#heldBytes);
     this.#heldBytes = cost;
     for (const sequence of this.#leaves) this.#leaving.delete(sequence);
-    this.#resolve(result);
+    (this.#resolveLater ?? this.#resolve)(result);
   }
 }

@@ -11,9 +11,10 @@ import type { SegmentInfo, WriterFailure } from '../protocol/messages.js';
 import type { Lease } from './contract.js';
 import type { DiskEntryWriter } from './disk-entry-writer.js';
 import type { DiskFiles } from './disk-files.js';
-import { DiskFollower, type ForeignRecord } from './disk-follower.js';
+import { DiskFollower } from './disk-follower.js';
 import type { RecordWriter } from './disk-record-writer.js';
 import type { DiskSpace } from './disk-space.js';
+import type { ForeignRecord } from './foreign-log.js';
 import { namespaceOf } from './select.js';
 
 export interface SharingParts {

@@ -174,6 +174,11 @@ export class DiskStore implements ResponseStore, WriterHost {
       apply: (header, segment, offset) => this.#apply(header, segment, offset),
       takeMoves: () => this.#evictor.takeMoves(),
       onMoved: (answer) => this.#evictor.settleMoves(answer),
+      onCarried: (segment, bytes) => {
+        // Each record is a header, and one more in the hint.
+        this.#space.reserveRecords(2 * bytes);
+        this.#space.settle(segment, this.#index.ordinalOf(segment), bytes, 2 * bytes);
+      },
       measureFree: minFreeBytes > 0,
       onFree: (bytes) => {
         this.#space.noteFree(bytes);
@@ -481,18 +486,20 @@ export class DiskStore implements ResponseStore, WriterHost {
       },
     });
     if (result.outcome === 'failed') {
-      this.#comingEntries -= coming;
-      this.#spare(victims);
-      if (isFile) this.#giveBack(this.#fileOf(body));
+      onceKnown(result, (final) => {
+        if (final.outcome === 'written') {
+          if (final.applied.place !== undefined) this.#onStored(codec, victims);
+          return;
+        }
+        this.#comingEntries -= coming;
+        this.#spare(victims);
+        if (isFile) this.#giveBack(this.#fileOf(body));
+      });
       return { outcome: 'declined', reason: this.reasonOf(result.failure) };
     }
     const { place } = result.applied;
     if (place === undefined) return { outcome: 'declined', reason: 'superseded' };
-    this.#counters.stored += 1;
-    if (codec !== codecs.identity) this.#triedToCompress += 1;
-    if (victims.length > 0) this.#onEvicted(victims.length, 0);
-    if (this.#index.count + this.#comingEntries > this.#settings.maxEntries) this.#trim();
-    this.#lossesInARow = 0;
+    this.#onStored(codec, victims);
     return { outcome: 'stored', response: this.#reader.responseAt(place, key, head, body.bytes) };
   }
 
@@ -628,6 +635,14 @@ export class DiskStore implements ResponseStore, WriterHost {
     if (entries > 0) this.#settings.onEvent({ type: 'evict', entries, bytes });
   }
 
+  #onStored(codec: number, victims: readonly Victim[]): void {
+    this.#counters.stored += 1;
+    if (codec !== codecs.identity) this.#triedToCompress += 1;
+    if (victims.length > 0) this.#onEvicted(victims.length, 0);
+    if (this.#index.count + this.#comingEntries > this.#settings.maxEntries) this.#trim();
+    this.#lossesInARow = 0;
+  }
+
   /** More may have been stored by an earlier process, or at once, than is to be kept. */
   #trim(): void {
     this.#trimming ??= this.#trimEntries().finally(() => {
@@ -654,7 +669,11 @@ export class DiskStore implements ResponseStore, WriterHost {
 
   async #evict(victim: Victim): Promise<RecordResult> {
     const result = await this.#records.note({ type: recordTypes.removed, ...victim });
-    if (result.outcome === 'failed') this.#spare([victim]);
+    if (result.outcome === 'failed') {
+      onceKnown(result, (final) => {
+        if (final.outcome === 'failed') this.#spare([victim]);
+      });
+    }
     return result;
   }
 
@@ -774,4 +793,13 @@ export class DiskStore implements ResponseStore, WriterHost {
     this.#settings.onEvent({ type: 'corrupt', key, detail });
     void this.#records.note({ type: recordTypes.removed, hash, replaces: sequence });
   }
+}
+
+/** Calls back when it is known what became of a record that was not written in time. */
+function onceKnown(
+  result: Extract<RecordResult, { outcome: 'failed' }>,
+  callback: (final: RecordResult) => void,
+): void {
+  if (result.later === undefined) callback(result);
+  else void result.later.then(callback);
 }

@@ -5,6 +5,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isCacheError } from '../../src/errors.js';
 import type { StoreEvent } from '../../src/store/contract.js';
+import type { DiskStoreOptions } from '../../src/store/disk-open.js';
+import type { DiskStore } from '../../src/store/disk-store.js';
 import { bodyOf, bytesOf, headOf, inTemporaryDirectory, MiB, openIn, store, textAt } from './disk-fixture.js';
 
 const test = suite('disk store, faults');
@@ -102,6 +104,74 @@ test('gives up what waits for a disk that does not answer, and goes on when it d
     assert.is(await textAt(again, 'after'), 'after');
     assert.equal(await again.lookup('waiting'), []);
     await again.close();
+  }));
+
+/** A store whose disk does not answer while `stalling` runs, and does after. */
+async function stalled(
+  directory: string,
+  options: Partial<DiskStoreOptions>,
+  stalling: (target: DiskStore, giveUp: () => void) => Promise<void>,
+): Promise<DiskStore> {
+  const alarms = new Set<() => void>();
+  const after = (_: number, callback: () => void): (() => void) => {
+    alarms.add(callback);
+    return () => alarms.delete(callback);
+  };
+  const target = await openIn(directory, { ...options, workerUrl, after });
+  await stalling(target, () => {
+    for (const alarm of alarms) alarm();
+  });
+  rmSync(join(directory, 'stall-records'));
+  while (target.queue.isStalled) await nextTurn();
+  await target.flush();
+  return target;
+}
+
+test('keeps no more than maxEntries when what it had given up is written after all', () =>
+  inTemporaryDirectory(async (directory) => {
+    const target = await stalled(directory, { maxEntries: 4 }, async (opened, giveUp) => {
+      for (const key of ['a', 'b', 'c', 'd']) await store(opened, key, key);
+      writeFileSync(join(directory, 'stall-records'), '');
+      const late = ['e', 'f', 'g'].map((key) => opened.create(key, headOf(key)).commit());
+      while (!existsSync(join(directory, 'stalled'))) await nextTurn();
+      giveUp();
+      for (const result of await Promise.all(late)) {
+        assert.equal(result, { outcome: 'declined', reason: 'overloaded' });
+      }
+    });
+    for (let i = 0; i < 8; i += 1) {
+      await store(target, `k${i}`, 'x');
+      await target.flush();
+      assert.ok((await target.stats()).entries <= 4, `${(await target.stats()).entries} after ${i}`);
+    }
+    assert.is((await target.stats()).entries, 4);
+    await target.close();
+  }));
+
+test('keeps the file of a body whose record is written after it was given up, and counts it once', () =>
+  inTemporaryDirectory(async (directory) => {
+    const events: StoreEvent[] = [];
+    const target = await stalled(directory, { onEvent: (event) => events.push(event) }, async (opened, giveUp) => {
+      await store(opened, 'before', 'before');
+      writeFileSync(join(directory, 'stall-records'), '');
+      const writer = opened.create('large', headOf('large'));
+      writer.write(bytesOf(2 * MiB, 1));
+      const late = writer.commit();
+      while (!existsSync(join(directory, 'stalled'))) await nextTurn();
+      giveUp();
+      assert.equal(await late, { outcome: 'declined', reason: 'overloaded' });
+    });
+    const [response] = await target.lookup('large');
+    assert.ok(bytesOf(2 * MiB, 1).equals(await bodyOf(response)));
+    const { bytes, counters } = await target.stats();
+    assert.is(counters.corrupt, 0);
+    assert.ok(bytes > 2 * MiB && bytes < 2.1 * MiB, `${bytes} bytes`);
+    assert.equal(codesOf(events), ['error ERR_CACHE_ACCESS']);
+    assert.ok(response !== undefined && (await target.remove(response.ref)));
+    await target.flush();
+    const left = (await target.stats()).bytes;
+    assert.ok(left > 0 && left < 0.1 * MiB, `${left} bytes`);
+    await target.close();
   }));
 
 test('rejects when the worker cannot be started', () =>
