@@ -1,11 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { DiskIndex } from '../../src/disk/index-table.js';
 import { hashOfKey } from '../../src/disk/key-hash.js';
-import { segmentFileOf } from '../../src/disk/layout.js';
+import { formatFolder, segmentFileOf, segmentsFolder } from '../../src/disk/layout.js';
 import {
   bodyPlaces,
   headerWith,
@@ -16,6 +16,8 @@ import {
   writeHeader,
 } from '../../src/disk/record.js';
 import { nextSequenceOf } from '../../src/disk/sequences.js';
+import { rowBytes } from '../../src/disk/slot-row.js';
+import { placeHints } from '../../src/store/disk-hints.js';
 import { replaySegments } from '../../workers/replay.js';
 
 const test = suite('disk index, several writers');
@@ -161,9 +163,45 @@ function writeLogs(folder: string, all: readonly Writer[]): void {
   }
 }
 
+/** Opening by hints, whether they were read before or are read then, are good or not, and of segments that are gone or not, finds what a replay of the log does. */
+async function checkHints(
+  directory: string,
+  hints: ReturnType<typeof replaySegments>['hints'],
+  random: (below: number) => number,
+): Promise<void> {
+  const folder = join(directory, formatFolder, segmentsFolder);
+  const scan = (): string[] => {
+    for (const { path } of hints) rmSync(path, { force: true });
+    return contentOf(replaySegments(folder).index);
+  };
+  for (const isOneGone of [false, true]) {
+    const gone = isOneGone ? readdirSync(folder).sort()[0] : undefined;
+    const kept = gone === undefined ? undefined : readFileSync(join(folder, gone));
+    if (gone !== undefined) rmSync(join(folder, gone));
+    const expected = scan();
+    for (const { path, bytes } of hints) if (random(5) > 0) writeFileSync(path, bytes);
+    assert.equal(contentOf(replaySegments(folder).index), expected, 'by hints');
+    const placed = await placeHints(directory);
+    if (placed === undefined) return assert.unreachable('no hint was read');
+    const rows = new Uint8Array(placed.rows);
+    const withRows = placed.hints.filter(({ rowCount }) => rowCount > 0);
+    const damaged = withRows[random(withRows.length)];
+    const checked = placed.hints.map((hint) => (hint === damaged ? { ...hint, crc: hint.crc ^ 1 } : hint));
+    if (damaged !== undefined) rows.fill(random(256), damaged.firstSlot * rowBytes, (damaged.firstSlot + 1) * rowBytes);
+    const replayed = replaySegments(folder, new Map(), { ...placed, hints: checked });
+    assert.equal(contentOf(replayed.index), expected, 'by hints that were read before');
+    const again = await placeHints(directory);
+    const ends = new Map([[1, { writer: 1, segment: 2, usedBytes: 100 * recordHeaderBytes }]]);
+    const upTo = contentOf(replaySegments(folder, ends, again).index);
+    scan();
+    assert.equal(upTo, contentOf(replaySegments(folder, ends).index), 'up to where a log counts');
+    if (gone !== undefined && kept !== undefined) writeFileSync(join(folder, gone), kept);
+  }
+}
+
 let seen = 0;
 for (let seed = 1; seed <= 60; seed += 1) {
-  test(`has the same in every process and after a restart, whoever wrote what at once (seed ${seed})`, () => {
+  test(`has the same in every process and after a restart, whoever wrote what at once (seed ${seed})`, async () => {
     const random = randomOf(seed);
     const all = Array.from({ length: writers }, (_, id) => new Writer(id));
     let nowMs = 1_790_000_000_000;
@@ -182,12 +220,16 @@ for (let seed = 1; seed <= 60; seed += 1) {
     const [first, ...others] = all.map(({ index }) => contentOf(index));
     seen += first?.length ?? 0;
     for (const other of others) assert.equal(other, first);
-    const folder = mkdtempSync(join(tmpdir(), 'offloop-logs-'));
+    const directory = mkdtempSync(join(tmpdir(), 'offloop-logs-'));
     try {
+      const folder = join(directory, formatFolder, segmentsFolder);
+      mkdirSync(folder, { recursive: true });
       writeLogs(folder, all);
-      assert.equal(contentOf(replaySegments(folder).index), first);
+      const scanned = replaySegments(folder);
+      assert.equal(contentOf(scanned.index), first);
+      await checkHints(directory, scanned.hints, random);
     } finally {
-      rmSync(folder, { recursive: true });
+      rmSync(directory, { recursive: true });
     }
     for (const { log } of all) {
       overtaken += log.filter(({ header }, i) => header.sequence < (log[i - 1]?.header.sequence ?? 0)).length;
