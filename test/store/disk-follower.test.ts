@@ -59,6 +59,7 @@ test('is taken in once, whatever of it cannot be read at first', () =>
             taken.set(at, (taken.get(at) ?? 0) + 1);
           }
         },
+        onSeen: () => {},
         onLooked: () => {},
         onFailure: (failure) => failures.push(failure),
       },
