@@ -52,7 +52,7 @@ export class StoredMessage extends IncomingMessage {
       }
       state.reader = value;
       if (value.destroyed) process.nextTick(() => message.destroy());
-      else value.once('close', () => message.destroy());
+      else endWith(value, message);
     },
   };
 
@@ -87,6 +87,22 @@ export class StoredMessage extends IncomingMessage {
     this[ownState].source?.destroy();
     super._destroy(error, callback);
   }
+}
+
+/** One reader follows many redirects: it gets one listener for all of their messages. */
+const readBy = new WeakMap<Readable, StoredMessage[]>();
+
+function endWith(reader: Readable, message: StoredMessage): void {
+  const known = readBy.get(reader);
+  if (known !== undefined) {
+    known.push(message);
+    return;
+  }
+  const messages = [message];
+  readBy.set(reader, messages);
+  reader.once('close', () => {
+    for (const each of messages) each.destroy();
+  });
 }
 
 function openSource(state: State): void {

@@ -80,6 +80,26 @@ const redirects: readonly GotRow[] = [
     prime: async ({ attach, url }) => (await attach(create()))(url),
   },
   {
+    name: 'many redirects leave no listener behind on who follows them',
+    answer: ({ send, path }) => {
+      const step = Number(path.slice(1));
+      if (step < 12) send(302, { Location: `/${step + 1}` });
+      else send(200, asText, 'there');
+    },
+    prime: async ({ attach, url }) => (await attach(create()))(`${url}0`, { maxRedirects: 12 }),
+    instead: { collapsed: 'miss' },
+    run: async ({ attach, url, note }) => {
+      const warned = ({ name }: Error) => note(name);
+      process.on('warning', warned);
+      try {
+        const { body, redirectUrls } = await (await attach(create()))(`${url}0`, { maxRedirects: 12 });
+        return { body, redirects: redirectUrls.length };
+      } finally {
+        process.off('warning', warned);
+      }
+    },
+  },
+  {
     name: 'followRedirect false',
     answer: chain,
     run: async ({ attach, url }) => outcomeOf((await attach(create()))(url, { followRedirect: false })),
