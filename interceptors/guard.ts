@@ -18,11 +18,18 @@ export class Guard {
   readonly #held: (readonly [event: string, value?: unknown])[] = [];
   /** It failed, and not because the client had left: the client waits for what comes of it. */
   #isMissed = false;
+  /** The client itself has given the request up. */
+  #isGivenUp = false;
   #mode: 'waiting' | 'open' | 'replaced' = 'waiting';
 
   /** `onResponse` is called in the turn in which the response arrives. */
   constructor(request: ClientRequest, onResponse: (response: IncomingMessage) => void) {
     this.request = request;
+    const { destroy } = request;
+    request.destroy = (error?: Error) => {
+      this.#isGivenUp = true;
+      return Reflect.apply(destroy, request, [error]);
+    };
     const emit: Emit = request.emit;
     let watched: Emit;
     const tell: Emit = (event, ...values) => Reflect.apply(emit, request, [event, ...values]);
@@ -92,9 +99,15 @@ export class Guard {
 
   /** Hands on the response that this request got from the origin. */
   deliver(response: IncomingMessage, tap: Tap): void {
+    const { request } = this;
     this.#mode = 'open';
-    keepWanted(this.request, response, tap);
+    keepWanted(request, response, tap);
+    // The connection may have ended while the response was held back. Clients take no response from a request that looks destroyed.
+    const hasEnded = request.destroyed && !this.#isGivenUp;
+    if (hasEnded) request.destroyed = false;
     if (!this.#emit('response', response)) response.resume();
+    if (hasEnded) request.destroyed = true;
+    if (hasEnded && response.errored !== null) tellAgain(response, response.errored);
     this.open();
   }
 
@@ -147,6 +160,15 @@ export class Guard {
 
 /** What the cache is told of a request that closed without an answer and without an error. Whoever listens hears what there was: that it closed. */
 const closedInSilence = new Error('the request closed without an answer');
+
+/** That it was cut short, to those who have come to listen since. */
+function tellAgain(response: IncomingMessage, error: Error): void {
+  process.nextTick(() => {
+    response.emit('aborted');
+    if (response.listenerCount('error') > 0) response.emit('error', error);
+    response.emit('close');
+  });
+}
 
 /** got destroys a request whose time is up, and waits for its error. */
 const isTimeOut = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ETIMEDOUT';
