@@ -1,4 +1,4 @@
-import http from 'node:http';
+import http, { type Agent } from 'node:http';
 import https from 'node:https';
 import { createRequire } from 'node:module';
 import type { AxiosAdapter, AxiosInstance, AxiosResponse, InternalAxiosRequestConfig } from 'axios';
@@ -173,8 +173,8 @@ async function askThroughGate(
   };
   const { httpAgent, httpsAgent } = config;
   const [hasAgent, hasSecureAgent] = [Object.hasOwn(config, 'httpAgent'), Object.hasOwn(config, 'httpsAgent')];
-  config.httpAgent = gateAgent(httpAgent ?? http.globalAgent, gate);
-  config.httpsAgent = gateAgent(httpsAgent ?? https.globalAgent, gate);
+  config.httpAgent = agentFor(config, httpAgent, http.globalAgent, gate);
+  config.httpsAgent = agentFor(config, httpsAgent, https.globalAgent, gate);
   const asked = adapter(config);
   // The adapter has read them by now; users read `response.config`. Last set, first deleted: so the object stays a fast one (30 µs a request).
   if (hasSecureAgent) config.httpsAgent = httpsAgent;
@@ -186,6 +186,30 @@ async function askThroughGate(
   } catch (error) {
     if (error instanceof Error && 'response' in error && isResponse(error.response)) withInfo(error.response, info);
     throw error;
+  }
+}
+
+/** Node's agents take proxies from the environment where it has this flag. */
+const mayProxyByAgent = process.allowedNodeEnvironmentFlags.has('--use-env-proxy');
+
+function agentFor(
+  config: InternalAxiosRequestConfig,
+  chosen: Agent | undefined,
+  usual: Agent,
+  gate: GateOptions,
+): Agent | undefined {
+  const agent = chosen ?? usual;
+  // axios makes another agent of one that it must not use a proxy of, and refuses where somebody stands in front of it.
+  return mayProxyByAgent && config.proxy === false && hasProxy(agent) ? chosen : gateAgent(agent, gate);
+}
+
+function hasProxy(agent: Agent): boolean {
+  try {
+    const { proxyEnv } = 'options' in agent ? (agent.options as { proxyEnv?: unknown }) : {};
+    return typeof proxyEnv === 'object' && proxyEnv !== null;
+  } catch {
+    // An agent whose options nobody can read has its own idea of a proxy.
+    return false;
   }
 }
 
