@@ -48,7 +48,13 @@ export async function answerOrdinary(
   choice: RequestOptions | undefined,
   implied: ImpliedFields,
 ): Promise<AxiosResponse | undefined> {
-  const url = urlOf(instance, config);
+  let url: URL | undefined;
+  try {
+    url = urlOf(instance, config);
+  } catch {
+    // axios has an error of its own for parameters that cannot be written.
+    return undefined;
+  }
   const presented = url && presentedOf(config, url, implied);
   if (presented === undefined) return undefined;
   const response = await cache.reuse(presented, choice);
@@ -69,7 +75,7 @@ export async function answerOrdinary(
     statusText: head.statusText,
     headers: headersLike(config, headers),
     config,
-    request: new StoredRequest(presented.request, head, headers, config.maxRedirects !== 0),
+    request: new StoredRequest(presented.request, head, headers, config.maxRedirects !== 0, config),
     data: convert(bytes, config, isCoded || body.isOwn),
     cached: true,
     cacheInfo: info,

@@ -1,4 +1,5 @@
-import { IncomingMessage } from 'node:http';
+import http, { IncomingMessage } from 'node:http';
+import https from 'node:https';
 import type { FieldLines, RequestHead, ResponseHead } from '../src/index.js';
 
 /** By Node's own rules for repeated fields. How Node adds one line is not in its types. */
@@ -41,6 +42,12 @@ export interface StoredResult {
   readonly complete: boolean;
 }
 
+/** Which agents the user chose. */
+export interface ChosenAgents {
+  readonly httpAgent?: unknown;
+  readonly httpsAgent?: unknown;
+}
+
 /** What users read off a request that was made, of one that needed not be. Costs nothing until somebody looks. */
 export class StoredRequest {
   readonly method: string;
@@ -48,15 +55,29 @@ export class StoredRequest {
   readonly #response: ResponseHead;
   readonly #headers: NodeHeaders;
   readonly #followsRedirects: boolean;
+  readonly #agents: ChosenAgents;
   #url: URL | undefined;
 
   /** `followsRedirects`: it would have been made by a client that does, and that leaves word of it. */
-  constructor(request: RequestHead, response: ResponseHead, headers: NodeHeaders, followsRedirects: boolean) {
+  constructor(
+    request: RequestHead,
+    response: ResponseHead,
+    headers: NodeHeaders,
+    followsRedirects: boolean,
+    agents: ChosenAgents,
+  ) {
     this.method = request.method;
     this.#head = request;
     this.#response = response;
     this.#headers = headers;
     this.#followsRedirects = followsRedirects;
+    this.#agents = agents;
+  }
+
+  /** The one that would have carried it. */
+  get agent(): unknown {
+    const { httpAgent, httpsAgent } = this.#agents;
+    return this.protocol === 'https:' ? (httpsAgent ?? https.globalAgent) : (httpAgent ?? http.globalAgent);
   }
 
   get protocol(): string {

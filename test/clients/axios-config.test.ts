@@ -237,6 +237,49 @@ const uploads: readonly AxiosRow[] = [
   },
 ];
 
+const byAgentSupported = process.allowedNodeEnvironmentFlags.has('--use-env-proxy');
+
+/** Node's agents may know proxies of their own, and axios then makes others without them. */
+const proxiesOfAgents: readonly AxiosRow[] = byAgentSupported
+  ? [
+      {
+        name: 'proxy false and an agent that has a proxy',
+        answer: echo,
+        instead: 'anything',
+        except: { collapsed: 'goes past the cache' },
+        run: async ({ attach, url }) => {
+          const options = { keepAlive: true, proxyEnv: { HTTP_PROXY: 'http://127.0.0.1:1' } };
+          const httpAgent = new http.Agent(options);
+          return outcomeOf((await attach(create())).get(url, { httpAgent }));
+        },
+      },
+    ]
+  : [];
+
+/** Nothing is sent, so the cache has no part in it. */
+const unsent = { instead: 'anything', except: { collapsed: 'nothing is sent' } } as const;
+
+const unwritable: readonly AxiosRow[] = [
+  {
+    name: 'params that cannot be written',
+    ...unsent,
+    run: async ({ attach, url }) => failureOf((await attach(create())).get(url, { params: { when: new Date(NaN) } })),
+  },
+  {
+    name: 'a paramsSerializer that throws',
+    ...unsent,
+    run: async ({ attach, url }) =>
+      failureOf(
+        (await attach(create())).get(url, {
+          params: { a: 1 },
+          paramsSerializer: () => {
+            throw new RangeError('not these');
+          },
+        }),
+      ),
+  },
+];
+
 const interceptors: readonly AxiosRow[] = [
   {
     name: 'interceptors before and after ours, in their order',
@@ -406,6 +449,15 @@ const adapters: readonly AxiosRow[] = [
   },
 ];
 
-compareRows(test, axiosKind, [...requests, ...places, ...bodies, ...uploads, ...interceptors, ...adapters]);
+compareRows(test, axiosKind, [
+  ...requests,
+  ...places,
+  ...bodies,
+  ...uploads,
+  ...proxiesOfAgents,
+  ...unwritable,
+  ...interceptors,
+  ...adapters,
+]);
 
 test.run();

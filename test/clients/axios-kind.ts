@@ -1,4 +1,4 @@
-import { IncomingMessage } from 'node:http';
+import http, { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import axios, { type AxiosInstance, type AxiosResponse } from 'axios';
 import { cacheAxios } from '../../interceptors/axios.js';
@@ -105,6 +105,9 @@ const kind = (value: unknown): unknown =>
       : value.constructor?.name
     : value;
 
+const agentOf = (agent: unknown): unknown =>
+  agent instanceof http.Agent && 'protocol' in agent ? agent.protocol : agent;
+
 /** What users read off `response.request`. */
 function requestOf(request: { [key: string]: unknown } | undefined): unknown {
   if (request === undefined) return undefined;
@@ -114,6 +117,7 @@ function requestOf(request: { [key: string]: unknown } | undefined): unknown {
     path: request.path,
     host: request.host,
     protocol: request.protocol,
+    agent: agentOf(request.agent),
     responseUrl: res?.responseUrl,
     statusCode: res?.statusCode,
     statusMessage: res?.statusMessage,
