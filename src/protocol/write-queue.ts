@@ -481,3 +481,12 @@ function failUnits(slabs: readonly Slab[], failure: WriterFailure): void {
 function isFull({ code }: WriterFailure): boolean {
   return code === 'ENOSPC' || code === 'EDQUOT';
 }
+
+/** Calls back when it is known what became of a record that was not written in time. */
+export function onceKnown(
+  result: Extract<RecordResult, { outcome: 'failed' }>,
+  callback: (final: RecordResult) => void,
+): void {
+  if (result.later === undefined) callback(result);
+  else void result.later.then(callback);
+}

@@ -1,26 +1,16 @@
 import { join } from 'node:path';
-import { isLink } from '../disk/body-content.js';
-import { codecs } from '../disk/codecs.js';
-import { type Applied, type BodyFile, DiskIndex, type LogPlace, type SegmentName } from '../disk/index-table.js';
+import { type Applied, DiskIndex, type LogPlace, type SegmentName } from '../disk/index-table.js';
 import { hashOfKey, type KeyHash, namespaceHashOf } from '../disk/key-hash.js';
 import { formatFolder } from '../disk/layout.js';
-import {
-  bodyPlaces,
-  fileBlockShift,
-  framedBytesOf,
-  logBlockShift,
-  type RecordHeader,
-  recordTypes,
-} from '../disk/record.js';
+import { bodyPlaces, type RecordHeader, recordTypes } from '../disk/record.js';
 import { recordCostOf } from '../disk/slot-row.js';
 import { CacheError } from '../errors.js';
 import type { StoredHead } from '../http/message.js';
 import type { LockMode, OpenAnswer, WriterFailure } from '../protocol/messages.js';
 import type { WriterPool } from '../protocol/pool.js';
-import { type RecordResult, WriteQueue } from '../protocol/write-queue.js';
+import { WriteQueue } from '../protocol/write-queue.js';
 import { Compression, type CompressionOptions } from './compression.js';
 import type {
-  CommitResult,
   CreateOptions,
   DeclineReason,
   EntryWriter,
@@ -38,15 +28,19 @@ import type {
   UpdateOptions,
   VerifyReport,
 } from './contract.js';
-import { DiskEntryWriter, type WriterHost, type WrittenBody } from './disk-entry-writer.js';
-import { DiskEvictor, type Victim } from './disk-evictor.js';
+import { DiskCommits, isOutOfSpace } from './disk-commits.js';
+import { DiskCounters } from './disk-counters.js';
+import { DiskEvictor } from './disk-evictor.js';
 import { DiskFiles } from './disk-files.js';
 import { DiskInvalidation } from './disk-invalidation.js';
-import { DiskReader, type FoundRecord } from './disk-reader.js';
+import { DiskLookups } from './disk-lookups.js';
+import { DiskReader } from './disk-reader.js';
 import { RecordWriter } from './disk-record-writer.js';
 import { DiskSharing } from './disk-sharing.js';
 import { DiskSpace } from './disk-space.js';
 import { DiskUpkeep } from './disk-upkeep.js';
+import { DiskWriters } from './disk-writers.js';
+import { EntryLimit } from './entry-limit.js';
 import { LingeringFiles } from './lingering-files.js';
 import { VersionTurns } from './version-turns.js';
 
@@ -71,17 +65,10 @@ export interface DiskStoreSettings {
 
 const slabBytes = 2 * 1024 * 1024;
 const maxSlabs = 6;
-/** What all writers together may hold in memory before bodies go to files of their own. */
-const maxHeldBytes = 24 * 1024 * 1024;
 const maxLossesInARow = 3;
-const fullCodes: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
-const nothing: readonly StoredResponse[] = [];
-const noRefs: readonly StoreRef[] = [];
-/** A head that is replaced while it is read is looked for again. */
-const maxLookupTries = 4;
 
 /** Responses in a log of segments on the disk. Made by `openDiskStore`. */
-export class DiskStore implements ResponseStore, WriterHost {
+export class DiskStore implements ResponseStore {
   readonly #settings: DiskStoreSettings;
   readonly #pool: WriterPool;
   readonly #index: DiskIndex;
@@ -98,38 +85,12 @@ export class DiskStore implements ResponseStore, WriterHost {
   readonly #lingering: LingeringFiles;
   /** Told when another process has changed something. */
   onForeignChange: (() => void) | undefined;
-  readonly #compression: Compression | undefined;
-  readonly #writers = new Set<DiskEntryWriter>();
-  readonly #counters = {
-    lookups: 0,
-    hits: 0,
-    absent: 0,
-    stored: 0,
-    declined: 0,
-    freshened: 0,
-    removed: 0,
-    invalidated: 0,
-    softInvalidated: 0,
-    namespacesFlushed: 0,
-    evicted: 0,
-    reinserted: 0,
-    corrupt: 0,
-    compressed: 0,
-    compressedRawBytes: 0,
-    compressionSavedBytes: 0,
-    deduplicated: 0,
-    deduplicatedBytes: 0,
-    workersLost: 0,
-  };
+  readonly #lookups: DiskLookups;
+  readonly #limit: EntryLimit;
+  readonly #commits: DiskCommits;
+  readonly #writers: DiskWriters;
+  readonly #counters = new DiskCounters();
   readonly queue: WriteQueue;
-  #nextFile = 1;
-  #heldBytes = 0;
-  /** Responses whose records are on their way, less those that are evicted for them. */
-  #comingEntries = 0;
-  readonly #victims = new Set<number>();
-  #triedToCompress = 0;
-  #awaitingRoom: (() => void)[] = [];
-  #trimming: Promise<void> | undefined;
   #lossesInARow = 0;
   #isDown = false;
   #closing: Promise<void> | undefined;
@@ -149,12 +110,18 @@ export class DiskStore implements ResponseStore, WriterHost {
     const { maxBytes, minFreeBytes, segmentBytes } = settings;
     // Time for what is to be kept: a segment and a half, or what a busy store takes meanwhile.
     const headroomBytes = Math.max(Math.min(1.5 * segmentBytes, maxBytes / 8), Math.min(2 * slabBytes, maxBytes / 32));
+    this.#lookups = new DiskLookups({
+      index: this.#index,
+      reader: this.#reader,
+      counters: this.#counters,
+      isOff: () => this.#isOff,
+    });
     this.#space = new DiskSpace({ maxBytes, minFreeBytes, headroomBytes }, this.#index, opened.segments, {
       isOpen: (name) => this.#mayBeWritten(name),
       slackBytes: () => (this.#sharing?.isFirst === false ? settings.segmentBytes : 0),
     });
     if (opened.freeBytes !== undefined) this.#space.noteFree(opened.freeBytes);
-    this.#compression = settings.compression && new Compression(settings.compression);
+    const compression = settings.compression && new Compression(settings.compression);
     this.queue = new WriteQueue({
       pool,
       session: {
@@ -164,7 +131,7 @@ export class DiskStore implements ResponseStore, WriterHost {
         lock: settings.lock,
         last: { number: 0, usedBytes: 0 },
         segmentBytes,
-        compression: this.#compression && { level: this.#compression.level, minGain: this.#compression.minGain },
+        compression: compression && { level: compression.level, minGain: compression.minGain },
         deduplicate: settings.deduplicate,
       },
       slabBytes,
@@ -196,14 +163,47 @@ export class DiskStore implements ResponseStore, WriterHost {
       nowMs: settings.nowMs,
       makeRoom: () => this.#evictor.makeRoom(),
     });
+    this.#limit = new EntryLimit({
+      index: this.#index,
+      space: this.#space,
+      records: this.#records,
+      maxEntries: settings.maxEntries,
+      takeVictims: (coming) => this.#evictor.takeVictims(coming),
+      onEvicted: (entries) => this.#onEvicted(entries, 0),
+    });
+    this.#commits = new DiskCommits({
+      index: this.#index,
+      space: this.#space,
+      records: this.#records,
+      reader: this.#reader,
+      queue: this.queue,
+      compression,
+      limit: this.#limit,
+      counters: this.#counters,
+      onEvicted: (entries) => this.#onEvicted(entries, 0),
+      onStored: () => {
+        this.#lossesInARow = 0;
+      },
+    });
+    this.#writers = new DiskWriters({
+      queue: this.queue,
+      files: this.#files,
+      space: this.#space,
+      evictor: { makeRoom: () => this.#evictor.makeRoom() },
+      commits: this.#commits,
+      versions: this.#versions,
+      counters: this.#counters,
+      maxEntryBytes: settings.maxEntryBytes,
+      refusal: () => this.#refusal(),
+    });
     this.#invalidation = new DiskInvalidation({
       index: this.#index,
       reader: this.#reader,
       records: this.#records,
       queue: this.queue,
-      writers: this.#writers,
+      writers: this.#writers.all,
       isOff: () => this.#isOff,
-      freshen: (found, head) => this.#freshen(found, head, undefined),
+      freshen: (found, head) => this.#commits.freshen(found, head, undefined),
       onSwept: () => this.#onSwept(),
     });
     this.#lingering = new LingeringFiles(settings.after, (files) => this.queue.removeFiles(files));
@@ -227,16 +227,12 @@ export class DiskStore implements ResponseStore, WriterHost {
       onFailure: (failure) => this.#report(failure),
     });
     this.#evictor.makeRoom();
-    this.#trim();
-  }
-
-  get maxEntryBytes(): number {
-    return this.#settings.maxEntryBytes;
+    this.#limit.trim();
   }
 
   lookup(key: string): Promise<readonly StoredResponse[]> {
     const refreshing = this.#sharing?.refresh();
-    return refreshing === undefined ? this.#lookup(key) : refreshing.then(() => this.#lookup(key));
+    return refreshing === undefined ? this.#lookups.find(key) : refreshing.then(() => this.#lookups.find(key));
   }
 
   /** What other processes did is known well enough; otherwise wait. */
@@ -254,44 +250,23 @@ export class DiskStore implements ResponseStore, WriterHost {
     return refs;
   }
 
-  async #lookup(key: string): Promise<readonly StoredResponse[]> {
-    if (this.#isOff) return nothing;
-    this.#counters.lookups += 1;
-    const hash = hashOfKey(key);
-    let found: readonly StoredResponse[] | undefined;
-    for (let tries = 0; tries < maxLookupTries && found === undefined; tries += 1) {
-      const first = this.#index.find(hash);
-      if (first < 0) {
-        this.#counters.absent += 1;
-        return nothing;
-      }
-      const second = this.#index.nextOf(first);
-      found = second < 0 ? await this.#findOne(first, key) : await this.#findAll(first, key);
-    }
-    if (found === undefined || found.length === 0) return nothing;
-    this.#counters.hits += 1;
-    return found;
-  }
-
   create(key: string, head: StoredHead, options: CreateOptions = {}): EntryWriter {
-    const writer = new DiskEntryWriter(this, key, head, options);
-    this.#writers.add(writer);
-    return writer;
+    return this.#writers.create(key, head, options);
   }
 
   async updateHead(ref: StoreRef, head: StoredHead, options: UpdateOptions = {}): Promise<StoredResponse | undefined> {
     if (this.#isOff) return undefined;
-    const slot = this.#slotOf(ref);
+    const slot = this.#commits.slotOf(ref);
     if (slot < 0) return undefined;
     const old = await this.#reader.read(slot, ref.key);
     if (old === undefined || this.#isOff || this.#invalidation.isCovered(old.record)) return undefined;
-    const updated = await this.#freshen(old, head, options.expiresMs);
+    const updated = await this.#commits.freshen(old, head, options.expiresMs);
     if (updated !== undefined) this.#counters.freshened += 1;
     return updated;
   }
 
   async remove(ref: StoreRef): Promise<boolean> {
-    if (this.#isOff || this.#slotOf(ref) < 0) return false;
+    if (this.#isOff || this.#commits.slotOf(ref) < 0) return false;
     const removal = { type: recordTypes.removed, hash: hashOfKey(ref.key), replaces: ref.sequence };
     const result = await this.#records.note(removal);
     const isRemoved = result.outcome === 'written' && result.applied.removed > 0;
@@ -339,8 +314,7 @@ export class DiskStore implements ResponseStore, WriterHost {
       bytes: this.#space.shownBytes,
       maxBytes: this.#settings.maxBytes,
       counters: {
-        ...this.#counters,
-        compressionSkipped: Math.max(0, this.#triedToCompress - this.#counters.compressed),
+        ...this.#counters.snapshot(),
         versionMismatches: this.#versions.mismatches,
         peers: this.#sharing?.peers ?? 0,
         leasesWaited: this.#sharing?.leasesWaited ?? 0,
@@ -359,14 +333,14 @@ export class DiskStore implements ResponseStore, WriterHost {
   }
 
   async flush(): Promise<void> {
-    await Promise.all([...this.#writers].map((writer) => writer.settled()));
-    await this.#trimming;
+    await this.#writers.settled();
+    await this.#limit.settled();
     await this.queue.written();
   }
 
   async clear(): Promise<void> {
     if (this.#isOff) return;
-    for (const writer of this.#writers) writer.supersede('superseded');
+    this.#writers.supersede('superseded');
     await this.#sharing?.look();
     await this.#records.noteCleared();
     this.#evictor.makeRoom();
@@ -381,11 +355,7 @@ export class DiskStore implements ResponseStore, WriterHost {
     return this.close();
   }
 
-  inTurn(key: string, head: StoredHead, store: () => Promise<CommitResult>): Promise<CommitResult> {
-    return this.#versions.run(key, head, store);
-  }
-
-  refusal(): DeclineReason | undefined {
+  #refusal(): DeclineReason | undefined {
     if (this.#closing !== undefined) return 'closed';
     if (this.#isDown) return 'unavailable';
     if (this.#space.isStarved) {
@@ -396,120 +366,13 @@ export class DiskStore implements ResponseStore, WriterHost {
     return this.queue.isStalled ? 'overloaded' : undefined;
   }
 
-  newFile(): number {
-    this.#nextFile += 1;
-    return this.#nextFile - 1;
-  }
-
-  openUnfinished(file: number): ReturnType<DiskFiles['openUnfinishedBody']> {
-    return this.#files.openUnfinishedBody({ writer: this.queue.session.writer, number: file });
-  }
-
-  reserveFile(bytes: number): void {
-    this.#space.reserve(bytes);
-    this.#evictor.makeRoom();
-  }
-
-  holdBytes(change: number): boolean {
-    this.#heldBytes += change;
-    if (change < 0 && this.isRoomy()) for (const resolve of this.#awaitingRoom.splice(0)) resolve();
-    return this.#heldBytes <= maxHeldBytes;
-  }
-
-  isRoomy(): boolean {
-    return this.#heldBytes <= maxHeldBytes / 2;
-  }
-
-  async room(): Promise<void> {
-    // What is being written gives room when it is done. With nothing under way, those who wait would wait for each other.
-    while (!this.isRoomy() && this.queue.isBusy) {
-      const roomy = new Promise<void>((resolve) => this.#awaitingRoom.push(resolve));
-      await Promise.race([roomy, this.queue.drained()]);
-    }
-  }
-
-  forget(writer: DiskEntryWriter, isDeclined: boolean): void {
-    if (isDeclined) this.#counters.declined += 1;
-    this.#writers.delete(writer);
-  }
-
-  reasonOf(failure: WriterFailure): DeclineReason {
-    if (fullCodes.has(failure.code)) return 'no-space';
-    if (failure.code === 'too-large') return 'too-large';
-    return failure.code === 'ETIMEDOUT' ? 'overloaded' : 'unavailable';
-  }
-
-  async commit(key: string, head: StoredHead, options: CreateOptions, body: WrittenBody): Promise<CommitResult> {
-    const isFile = body.place === 'file';
-    if (isFile) this.#space.addFile(this.#fileOf(body));
-    const hash = hashOfKey(key);
-    const replaced =
-      options.replaces === undefined || options.replaces.length === 0
-        ? noRefs
-        : options.replaces.filter((ref) => !this.#space.wasEvicted(ref.sequence));
-    if (replaced.some((ref) => this.#slotOf(ref) < 0)) {
-      if (isFile) this.#giveBack(this.#fileOf(body));
-      return { outcome: 'declined', reason: 'superseded' };
-    }
-    const own = replaced.find((ref) => ref.key === key);
-    const others = replaced.length === 0 ? noRefs : replaced.filter((ref) => ref !== own);
-    const coming = own === undefined ? 1 : 0;
-    const mayCompress = this.#compression !== undefined && !isFile;
-    const codec = mayCompress ? this.#compression.codecFor(head.fields, body.bytes) : codecs.identity;
-    const victims = this.#takeVictims(coming);
-    this.#comingEntries += coming;
-    const result = await this.#records.put({
-      key,
-      head,
-      tags: options.tags ?? [],
-      crcs: isFile ? body.crcs : undefined,
-      removes:
-        others.length === 0
-          ? victims
-          : [...victims, ...others.map((ref) => ({ hash: hashOfKey(ref.key), replaces: ref.sequence }))],
-      chunks: isFile ? [] : body.chunks,
-      areLent: !isFile && body.areLent,
-      header: {
-        type: recordTypes.stored,
-        hash,
-        replaces: own?.sequence ?? 0,
-        priority: Math.max(-128, Math.min(127, Math.trunc(options.priority ?? 0))),
-        expiresMs: options.expiresMs ?? 0,
-        codec,
-        place: isFile ? bodyPlaces.file : bodyPlaces.inline,
-        blockShift: isFile ? fileBlockShift : logBlockShift,
-        bodyBytes: body.bytes,
-        rawBytes: body.bytes,
-        bodyWriter: isFile ? this.queue.session.writer : 0,
-        bodyNumber: isFile ? body.file : 0,
-        bodyOffset: isFile ? body.content : 0,
-      },
-    });
-    if (result.outcome === 'failed') {
-      onceKnown(result, (final) => {
-        if (final.outcome === 'written') {
-          if (final.applied.place !== undefined) this.#onStored(codec, victims);
-          return;
-        }
-        this.#comingEntries -= coming;
-        this.#spare(victims);
-        if (isFile) this.#giveBack(this.#fileOf(body));
-      });
-      return { outcome: 'declined', reason: this.reasonOf(result.failure) };
-    }
-    const { place } = result.applied;
-    if (place === undefined) return { outcome: 'declined', reason: 'superseded' };
-    this.#onStored(codec, victims);
-    return { outcome: 'stored', response: this.#reader.responseAt(place, key, head, body.bytes) };
-  }
-
   get #isOff(): boolean {
     return this.#closing !== undefined || this.#isDown;
   }
 
   async #close(): Promise<void> {
-    for (const writer of this.#writers) writer.supersede('closed');
-    await Promise.all([...this.#writers].map((writer) => writer.settled()));
+    this.#writers.supersede('closed');
+    await this.#writers.settled();
     this.#lingering.flush();
     await this.queue.drained();
     await this.#sharing?.close();
@@ -526,7 +389,7 @@ export class DiskStore implements ResponseStore, WriterHost {
   }
 
   #report({ code, message }: WriterFailure): void {
-    const as = fullCodes.has(code) ? 'ERR_CACHE_FULL' : 'ERR_CACHE_ACCESS';
+    const as = isOutOfSpace({ code }) ? 'ERR_CACHE_FULL' : 'ERR_CACHE_ACCESS';
     const error = new CacheError(as, `the cache in ${this.#settings.directory} could not be written: ${message}`);
     this.#settings.onEvent({ type: 'error', error });
   }
@@ -543,9 +406,11 @@ export class DiskStore implements ResponseStore, WriterHost {
   #apply(header: RecordHeader, segment: SegmentName, offset: number): Applied {
     const ordinal = this.#index.ordinalOf(segment);
     this.#space.settle(segment, ordinal, header.recordBytes, recordCostOf(header));
-    if (header.type === recordTypes.stored) this.#noteStored(header);
-    const isEviction = header.type === recordTypes.removed && this.#victims.delete(header.replaces);
-    if (isEviction) this.#comingEntries += 1;
+    if (header.type === recordTypes.stored) {
+      if (header.replaces === 0) this.#limit.noteStored();
+      this.#counters.noteWritten(header);
+    }
+    const isEviction = header.type === recordTypes.removed && this.#limit.noteRemoved(header.replaces);
     this.#sharing?.tell(header, isEviction);
     // What is freshened may have been evicted along with its file while the new head was on its way.
     const isHeadOnly = header.type === recordTypes.freshened && header.place === bodyPlaces.file;
@@ -562,7 +427,7 @@ export class DiskStore implements ResponseStore, WriterHost {
         files: this.#files,
         space: this.#space,
         records: this.#records,
-        writers: this.#writers,
+        writers: this.#writers.all,
         root: join(this.#settings.directory, formatFolder),
         leaseMs: this.#settings.leaseMs,
         nowMs: this.#settings.nowMs,
@@ -618,79 +483,9 @@ export class DiskStore implements ResponseStore, WriterHost {
     });
   }
 
-  #noteStored({ replaces, codec, place, bodyBytes, rawBytes, bodyOffset }: RecordHeader): void {
-    if (replaces === 0) this.#comingEntries -= 1;
-    if (place === bodyPlaces.file && isLink(bodyOffset)) {
-      this.#counters.deduplicated += 1;
-      this.#counters.deduplicatedBytes += bodyBytes;
-    }
-    if (codec === codecs.identity) return;
-    this.#counters.compressed += 1;
-    this.#counters.compressedRawBytes += rawBytes;
-    this.#counters.compressionSavedBytes += rawBytes - bodyBytes;
-  }
-
   #onEvicted(entries: number, bytes: number): void {
     this.#counters.evicted += entries;
     if (entries > 0) this.#settings.onEvent({ type: 'evict', entries, bytes });
-  }
-
-  #onStored(codec: number, victims: readonly Victim[]): void {
-    this.#counters.stored += 1;
-    if (codec !== codecs.identity) this.#triedToCompress += 1;
-    if (victims.length > 0) this.#onEvicted(victims.length, 0);
-    if (this.#index.count + this.#comingEntries > this.#settings.maxEntries) this.#trim();
-    this.#lossesInARow = 0;
-  }
-
-  /** More may have been stored by an earlier process, or at once, than is to be kept. */
-  #trim(): void {
-    this.#trimming ??= this.#trimEntries().finally(() => {
-      this.#trimming = undefined;
-    });
-  }
-
-  async #trimEntries(): Promise<void> {
-    const atOnce = 512;
-    for (let isAll = false; !isAll; ) {
-      const removals: Promise<RecordResult>[] = [];
-      while (removals.length < atOnce) {
-        const victims = this.#takeVictims(0);
-        for (const victim of victims) removals.push(this.#evict(victim));
-        if (victims.length === 0) break;
-      }
-      isAll = removals.length < atOnce;
-      const results = await Promise.all(removals);
-      const evicted = results.filter(({ outcome }) => outcome === 'written').length;
-      if (evicted > 0) this.#onEvicted(evicted, 0);
-      if (evicted < removals.length) return;
-    }
-  }
-
-  async #evict(victim: Victim): Promise<RecordResult> {
-    const result = await this.#records.note({ type: recordTypes.removed, ...victim });
-    if (result.outcome === 'failed') {
-      onceKnown(result, (final) => {
-        if (final.outcome === 'failed') this.#spare([victim]);
-      });
-    }
-    return result;
-  }
-
-  /** What is to go when so many more come. */
-  #takeVictims(coming: number): readonly Victim[] {
-    const victims = this.#evictor.takeVictims(this.#comingEntries + coming);
-    this.#comingEntries -= victims.length;
-    for (const { replaces } of victims) this.#victims.add(replaces);
-    return victims;
-  }
-
-  /** They stay after all. */
-  #spare(victims: readonly Victim[]): void {
-    for (const { replaces } of victims) {
-      this.#space.forgetEvicted(replaces);
-      if (this.#victims.delete(replaces)) this.#comingEntries += 1;
-    }
   }
 
   #freeFiles(): void {
@@ -705,87 +500,6 @@ export class DiskStore implements ResponseStore, WriterHost {
     this.#evictor.makeRoom();
   }
 
-  /** Appends a new head for a body that stays. `undefined`: it was changed meanwhile, or could not be written. */
-  async #freshen(
-    { place, record }: FoundRecord,
-    head: StoredHead,
-    expiresMs: number | undefined,
-  ): Promise<StoredResponse | undefined> {
-    const { header, key, tags, crcs } = record;
-    const { sequence, segment, offset } = place;
-    const slot = this.#slotOf({ key, sequence });
-    if (slot < 0) return undefined;
-    if (!this.#index.isHeadIn(slot, place.ordinal)) {
-      // It was moved since it was read.
-      const again = await this.#reader.read(slot, key);
-      return again && this.#freshen(again, head, expiresMs);
-    }
-    const inline = header.place === bodyPlaces.inline;
-    const result = await this.#records.put({
-      key,
-      head,
-      tags,
-      crcs,
-      removes: [],
-      chunks: [],
-      areLent: false,
-      header: {
-        type: recordTypes.freshened,
-        hash: header.hash,
-        replaces: sequence,
-        priority: header.priority,
-        expiresMs: expiresMs ?? header.expiresMs,
-        place: header.place === bodyPlaces.file ? bodyPlaces.file : bodyPlaces.log,
-        blockShift: header.blockShift,
-        codec: header.codec,
-        bodyBytes: header.bodyBytes,
-        rawBytes: header.rawBytes,
-        bodyWriter: inline ? segment.writer : header.bodyWriter,
-        bodyNumber: inline ? segment.number : header.bodyNumber,
-        bodyOffset: inline
-          ? offset + framedBytesOf(header.headBytes, header.bodyBytes, header.blockShift)
-          : header.bodyOffset,
-      },
-    });
-    if (result.outcome === 'failed' || result.applied.place === undefined) return undefined;
-    return this.#reader.responseAt(result.applied.place, key, head, header.rawBytes);
-  }
-
-  #fileOf({ file: number, bytes, content }: Extract<WrittenBody, { place: 'file' }>): BodyFile {
-    return { writer: this.queue.session.writer, number, bytes, content };
-  }
-
-  #giveBack(file: BodyFile): void {
-    this.#space.removeFile(file);
-    this.queue.removeFiles([file]);
-  }
-
-  /** The slot of what a ref names; -1 if that is gone, or will be when what is queued is written. */
-  #slotOf(ref: StoreRef): number {
-    return this.#records.isLeaving(ref.sequence) ? -1 : this.#index.slotOf(hashOfKey(ref.key), ref.sequence);
-  }
-
-  /** `undefined`: while it was read, something took its place. */
-  async #findOne(slot: number, key: string): Promise<readonly StoredResponse[] | undefined> {
-    const sequence = this.#index.sequenceOf(slot);
-    this.#index.touch(slot);
-    const found = await this.#reader.read(slot, key);
-    if (this.#isOff) return nothing;
-    if (found !== undefined) return [this.#reader.responseOf(found)];
-    return this.#index.sequenceOf(slot) === sequence ? nothing : undefined;
-  }
-
-  async #findAll(first: number, key: string): Promise<readonly StoredResponse[] | undefined> {
-    const all: Promise<readonly StoredResponse[] | undefined>[] = [];
-    for (let slot = first; slot >= 0; slot = this.#index.nextOf(slot)) all.push(this.#findOne(slot, key));
-    const found: StoredResponse[] = [];
-    for (const one of await Promise.all(all)) {
-      if (one === undefined) return undefined;
-      found.push(...one);
-    }
-    return found.sort((a, b) => b.ref.sequence - a.ref.sequence);
-  }
-
   /** Removes one damaged response, and no newer one. */
   #heal(key: string, hash: KeyHash, sequence: number, detail: string): void {
     if (this.#isOff || this.#records.isLeaving(sequence) || this.#index.slotOf(hash, sequence) < 0) return;
@@ -793,13 +507,4 @@ export class DiskStore implements ResponseStore, WriterHost {
     this.#settings.onEvent({ type: 'corrupt', key, detail });
     void this.#records.note({ type: recordTypes.removed, hash, replaces: sequence });
   }
-}
-
-/** Calls back when it is known what became of a record that was not written in time. */
-function onceKnown(
-  result: Extract<RecordResult, { outcome: 'failed' }>,
-  callback: (final: RecordResult) => void,
-): void {
-  if (result.later === undefined) callback(result);
-  else void result.later.then(callback);
 }
