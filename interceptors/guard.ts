@@ -20,6 +20,11 @@ export class Guard {
   #isMissed = false;
   /** The client itself has given the request up. */
   #isGivenUp = false;
+  /**
+   * A client that is still sending may stop when it sees that there is a response, which it has not been given yet: Node would throw its body away.
+   * So the request goes down only once the response has been handed on.
+   */
+  #stop: 'at once' | 'later' | 'wanted' = 'at once';
   #mode: 'waiting' | 'open' | 'replaced' = 'waiting';
 
   /** `onResponse` is called in the turn in which the response arrives. */
@@ -27,6 +32,11 @@ export class Guard {
     this.request = request;
     const { destroy } = request;
     request.destroy = (error?: Error) => {
+      if (error === undefined && this.#stop !== 'at once') {
+        this.#stop = 'wanted';
+        request.destroyed = true;
+        return request;
+      }
       this.#isGivenUp = true;
       return Reflect.apply(destroy, request, [error]);
     };
@@ -44,6 +54,7 @@ export class Guard {
           case 'response': {
             // Node's types leave open what is emitted; for this event it is the response.
             const response = value as IncomingMessage;
+            if (!request.writableEnded) this.#stop = 'later';
             onResponse(response);
             resolve(response);
             return true;
@@ -90,8 +101,17 @@ export class Guard {
     this.response.catch(() => undefined);
   }
 
+  /** From now on the client may stop at once; did it want to meanwhile? */
+  #wasStopped(): boolean {
+    const isWanted = this.#stop === 'wanted';
+    this.#stop = 'at once';
+    if (isWanted) this.request.destroyed = false;
+    return isWanted;
+  }
+
   /** Lets everything through from now on, first of all what was held back. */
   open(): void {
+    if (this.#wasStopped()) this.request.destroy();
     this.#mode = 'open';
     this.#restore();
     for (const [event, value] of this.#held.splice(0)) this.#emit(event, value);
@@ -101,6 +121,8 @@ export class Guard {
   deliver(response: IncomingMessage, tap: Tap): void {
     const { request } = this;
     this.#mode = 'open';
+    // As much later as it would be, had the response not been held back: its reader has what came with its head by then.
+    if (this.#wasStopped()) setImmediate(() => request.destroy());
     keepWanted(request, response, tap);
     // The connection may have ended while the response was held back. Clients take no response from a request that looks destroyed.
     const hasEnded = request.destroyed && !this.#isGivenUp;
@@ -117,6 +139,7 @@ export class Guard {
    */
   substitute(message: IncomingMessage): void {
     const { request } = this;
+    if (this.#wasStopped()) request.destroy();
     if (request.destroyed) {
       if (!isAnswered(request) && !this.#isMissed) {
         message.destroy();

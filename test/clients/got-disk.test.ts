@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import http from 'node:http';
 import { suite } from 'uvu';
 import { describe, type GotRow, gotKind, outcomeOf } from './got-kind.js';
 import { always } from './origin.js';
@@ -43,6 +44,36 @@ const rows: readonly GotRow[] = [
       await once(stream, 'data');
       stream.destroy();
       return { destroyed: stream.destroyed, isAborted: stream.isAborted };
+    },
+  },
+  {
+    name: 'an upload that is given up once its response is there',
+    // What this makes invalid is looked for on the disk, before the response is handed on.
+    answer: ({ request, send }) => {
+      request.on('error', () => undefined);
+      request.once('data', () => send(200, asText, 'that is enough'));
+    },
+    except: { hit: 'a POST', stale: 'a POST', validated: 'a POST', collapsed: 'a POST' },
+    instead: 'anything',
+    run: async ({ attach, url }) => {
+      const request = (target: URL, options: http.RequestOptions) => {
+        const made = http.request(target, options);
+        // As got does from version 16 on, which looks after each piece that it has sent. `res` is not in Node's types.
+        const look = () => {
+          if ('res' in made && made.res) made.destroy();
+          else if (!made.destroyed) setImmediate(look);
+        };
+        look();
+        return made;
+      };
+      const upload = (await attach(create())).stream.post(url, { request });
+      upload.on('error', () => undefined);
+      upload.write('a part');
+      const chunks: string[] = [];
+      upload.on('data', (chunk: Buffer) => chunks.push(chunk.toString()));
+      await once(upload, 'end');
+      upload.destroy();
+      return chunks;
     },
   },
 ];
