@@ -68,15 +68,35 @@ export function cacheGot(cache: Cache, defaults: RequestOptions = {}): ExtendOpt
       throw new CacheError('ERR_CACHE_ATTACHED', message);
     }
     const own = earlier === undefined ? request : earlier.own;
+    const made = options.http2 ? nativeOptionsOf(options) : undefined;
     const standIn: RequestFunction = (url, native) => {
       // Hooks, retries and redirects see what the user set.
       options.request = own;
-      return ask(cache, url, native, options, choice);
+      return ask(cache, url, made?.() ?? native, options, choice);
     };
     planted.set(standIn, { by: plant, own });
     options.request = standIn;
   };
   return { hooks: { beforeRequest: [plant] } };
+}
+
+/**
+ * got 16 hands `request` functions a copy of its own options, without what HTTP/2 needs of them: the agent, the time that is left, and the place where
+ * got looks for a connection that is still being made. Tells what it made.
+ */
+function nativeOptionsOf(options: GotOptions): () => NativeOptions | undefined {
+  let made: NativeOptions | undefined;
+  Object.defineProperty(options, 'createNativeRequestOptions', {
+    configurable: true,
+    value: () => {
+      Reflect.deleteProperty(options, 'createNativeRequestOptions');
+      const native = options.createNativeRequestOptions();
+      // Of got's two types for them, this one knows more of TLS.
+      made = native as NativeOptions;
+      return native;
+    },
+  });
+  return () => made;
 }
 
 /** What the cache had to do with a response of got's; `undefined` if nothing. */
@@ -220,7 +240,7 @@ class GotHop {
 
   async #forward(fields: FieldLines | undefined): Promise<OriginResponse> {
     clearTimeout(this.#timer);
-    const request = await this.#issue(fields === undefined ? this.#native.headers : headersOf(fields));
+    const request = await this.#issue(this.#ownOptions(fields));
     const guard = new Guard(request, (response) => {
       this.#origin = originResponseOf(response, this.#gotOptions.isStream ? 'at-once' : 'never');
     });
@@ -231,11 +251,18 @@ class GotHop {
   }
 
   async #forwardApart(fields: FieldLines): Promise<OriginResponse> {
-    return answerOf(await this.#issue(headersOf(fields)), contentOf(this.#gotOptions.body));
+    const options = { ...this.#native, headers: headersOf(fields) };
+    return answerOf(await this.#issue(options), contentOf(this.#gotOptions.body));
   }
 
-  async #issue(headers: NativeOptions['headers']): Promise<ClientRequest> {
-    const options = { ...this.#native, ...(headers !== undefined && { headers }) };
+  #ownOptions(fields: FieldLines | undefined): NativeOptions {
+    const headers = fields === undefined ? this.#native.headers : headersOf(fields);
+    const changed = headers !== undefined && { headers };
+    // got looks in these very options for a connection of HTTP/2 that is being made.
+    return this.#gotOptions.http2 ? Object.assign(this.#native, changed) : { ...this.#native, ...changed };
+  }
+
+  async #issue(options: NativeOptions): Promise<ClientRequest> {
     const send = this.#gotOptions.getRequestFunction();
     const result =
       (await send?.(this.#url, options)) ?? (await this.#gotOptions.getFallbackRequestFunction()?.(this.#url, options));

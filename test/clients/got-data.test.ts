@@ -272,6 +272,24 @@ const places: readonly GotRow[] = [
     }),
   ),
   {
+    // got 16 keeps this from `request` functions.
+    name: 'HTTP/2 without a pool',
+    answer: ({ send, request }) => send(200, asText, String(request.socket.remotePort)),
+    except: {
+      hit: 'no connection',
+      stale: 'no connection',
+      collapsed: 'no connection',
+      validated: 'an older connection',
+    },
+    instead: 'anything',
+    run: async ({ attach, tlsUrl }) => {
+      const client = await attach(create());
+      const options = { http2: true, https: { rejectUnauthorized: false }, agent: { http2: false } } as const;
+      const ports = [await client(`${tlsUrl}a`, options).text(), await client(`${tlsUrl}b`, options).text()];
+      return { areTheSame: ports[0] === ports[1] };
+    },
+  },
+  {
     name: 'https with a certificate that nobody signed',
     except: unsafe(),
     instead: 'anything',
