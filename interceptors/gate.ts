@@ -94,10 +94,17 @@ function addRequestThrough(real: Agent, gate: GateOptions): AddRequest {
       }
       return;
     }
-    new Hop(request, options, real, () => Reflect.apply(carry, real, [request, options, ...rest]), gate).start(
-      presented,
-    );
+    const carryLater = (): void => {
+      Reflect.apply(carry, real, [request, withSecurity(request, options, real), ...rest]);
+    };
+    new Hop(request, options, real, carryLater, gate).start(presented);
   };
+}
+
+/** Agents that are none of Node's, such as agent-base's before 7, tell by the call stack whether it is https that calls them; later it is we. */
+function withSecurity(request: ClientRequest, options: RequestOptions, real: Agent): RequestOptions {
+  if (real instanceof http.Agent) return options;
+  return Object.assign({ secureEndpoint: request.protocol === 'https:' }, options);
 }
 
 /** Lets a request go its way, and looks at its response before anybody else does. */

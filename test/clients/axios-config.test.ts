@@ -1,7 +1,10 @@
 // time limit: 300 s
-import http from 'node:http';
+import { EventEmitter } from 'node:events';
+import http, { type ClientRequest } from 'node:http';
 import https from 'node:https';
+import net from 'node:net';
 import { Readable } from 'node:stream';
+import tls from 'node:tls';
 import axios, { type AxiosAdapter, AxiosHeaders, type AxiosInstance, type AxiosResponse } from 'axios';
 import { suite } from 'uvu';
 import { type AxiosRow, axiosKind, describe, failureOf, outcomeOf } from './axios-kind.js';
@@ -237,6 +240,38 @@ const uploads: readonly AxiosRow[] = [
   },
 ];
 
+/** Tells https by who calls it, as many agents do that are none of Node's; https-proxy-agent before 6 and socks-proxy-agent before 7 are such. */
+class CalledAgent extends EventEmitter {
+  readonly #isCalledByHttps = (): boolean => /\bnode:https:/.test(new Error().stack ?? '');
+
+  get protocol(): string {
+    return this.#isCalledByHttps() ? 'https:' : 'http:';
+  }
+
+  get defaultPort(): number {
+    return this.#isCalledByHttps() ? 443 : 80;
+  }
+
+  addRequest(request: ClientRequest, options: { host: string; port: number; secureEndpoint?: boolean }): void {
+    const { host, port } = options;
+    const isSecure = options.secureEndpoint ?? this.#isCalledByHttps();
+    request.onSocket(isSecure ? tls.connect({ host, port, rejectUnauthorized: false }) : net.connect({ host, port }));
+  }
+}
+
+const agents: readonly AxiosRow[] = (['tlsUrl', 'url'] as const).map((where) => {
+  const send = (client: AxiosInstance, url: string): Promise<AxiosResponse> => {
+    const agent = new CalledAgent();
+    return client.get(`${url}agent`, { httpAgent: agent, httpsAgent: agent, headers: { Connection: 'close' } });
+  };
+  return {
+    name: `an agent that tells by who calls it where to go, ${where}`,
+    answer: echo,
+    prime: async (scene) => send(await scene.attach(create()), scene[where]),
+    run: async (scene) => describe(send(await scene.attach(create()), scene[where])),
+  };
+});
+
 const byAgentSupported = process.allowedNodeEnvironmentFlags.has('--use-env-proxy');
 
 /** Node's agents may know proxies of their own, and axios then makes others without them. */
@@ -454,6 +489,7 @@ compareRows(test, axiosKind, [
   ...places,
   ...bodies,
   ...uploads,
+  ...agents,
   ...proxiesOfAgents,
   ...unwritable,
   ...interceptors,
