@@ -17,7 +17,7 @@ export const rowPlaces = {
   recordBytes: 7,
   host: 8,
   expiry: 9,
-  /** Bit 0: it was used. Bit 1: it can be found. Bits 8-15: its priority. From bit 16 on: a number for its namespace. In a hint only the priority. */
+  /** Bit 0: it was used. Bit 1: it can be found. Bit 2: its chain goes on. Bits 8-15: its priority. From bit 16 on: a number for its namespace. In a hint only the priority. */
   use: 10,
   /** In a hint: the bits of its tags. */
   segment: 11,
@@ -25,6 +25,8 @@ export const rowPlaces = {
 
 /** In `use`: it can be found. */
 export const isLinkedBit = 2;
+/** In `use`: there is another one in its chain. */
+export const hasNextBit = 4;
 const prioritiesFrom = 8;
 
 type RowFields = Pick<RecordHeader, 'type' | 'place' | 'replaces' | 'namespaceHash'>;

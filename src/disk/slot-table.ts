@@ -1,5 +1,5 @@
 import type { KeyHash } from './key-hash.js';
-import { isLinkedBit, priorityIn, rowBytes, rowDoubles, rowPlaces, rowWords, useOf } from './slot-row.js';
+import { hasNextBit, isLinkedBit, priorityIn, rowBytes, rowDoubles, rowPlaces, rowWords, useOf } from './slot-row.js';
 
 type SharedWords = Uint32Array<SharedArrayBuffer>;
 
@@ -43,7 +43,7 @@ export class SlotTable {
   #doubles: Float64Array<SharedArrayBuffer>;
   /** By the low bits of a hash: 1 more than the first slot of its chain. */
   #positions: SharedWords;
-  /** 1 more than the next slot of the chain, or of those that are free. */
+  /** 1 more than the next slot of the chain, of those that have one, or of those that are free. */
   #next: SharedWords;
   /** 1 more than the segment that the body is in, if it is not the head's. */
   #bodySegments: SharedWords;
@@ -107,7 +107,8 @@ export class SlotTable {
 
   /** The next slot of the chain, or -1. */
   next(slot: number): number {
-    return (this.#next[slot] ?? 0) - 1;
+    // A page of zeros that was never touched takes as long to read as a hit takes for all the rest.
+    return (this.wordOf(slot, useWord) & hasNextBit) === 0 ? -1 : (this.#next[slot] ?? 0) - 1;
   }
 
   /** Whether a slot is in use and its row can be found. */
@@ -144,7 +145,8 @@ export class SlotTable {
   }
 
   setUse(slot: number, priority: number, namespaceId: number): void {
-    this.setWord(slot, useWord, (namespaceId << 16) | useOf(priority) | isLinkedBit);
+    const chain = this.wordOf(slot, useWord) & hasNextBit;
+    this.setWord(slot, useWord, (namespaceId << 16) | useOf(priority) | isLinkedBit | chain);
   }
 
   setNamespaceId(slot: number, id: number): void {
@@ -265,14 +267,14 @@ export class SlotTable {
   /** Nobody finds a row any more, and its slot is free. */
   remove(slot: number): void {
     const position = this.#positionFor(slot);
-    const next = this.#next[slot] ?? 0;
+    const next = this.next(slot) + 1;
     let before = (this.#positions[position] ?? 0) - 1;
     if (before === slot) {
       if (next > 0) this.#positions[position] = next;
       else this.#closeGap(position);
     } else {
       while (this.next(before) !== slot) before = this.next(before);
-      this.#next[before] = next;
+      this.#setNext(before, next);
     }
     this.#count -= 1;
     this.#setFree(slot);
@@ -302,9 +304,16 @@ export class SlotTable {
     if (2 * this.#count >= this.#positions.length) this.#growPositions();
     const position = this.#positionFor(slot);
     const first = this.#positions[position] ?? 0;
-    if (first !== 0) this.#next[slot] = first;
+    if (first !== 0) this.#setNext(slot, first);
     this.#positions[position] = slot + 1;
     this.#count += 1;
+  }
+
+  /** `next`: 1 more than the slot, or 0 for none. */
+  #setNext(slot: number, next: number): void {
+    const use = this.wordOf(slot, useWord);
+    this.setWord(slot, useWord, next === 0 ? use & ~hasNextBit : use | hasNextBit);
+    this.#next[slot] = next;
   }
 
   #setFree(slot: number): void {
@@ -357,7 +366,7 @@ export class SlotTable {
     if (this.#free > 0) {
       const slot = this.#free - 1;
       this.#free = this.#next[slot] ?? 0;
-      this.#next[slot] = 0;
+      this.setWord(slot, useWord, 0);
       return slot;
     }
     if (this.#used === this.#next.length) this.#growRows();
