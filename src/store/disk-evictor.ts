@@ -1,29 +1,20 @@
-import type { DiskIndex, SegmentName } from '../disk/index-table.js';
+import type { SegmentName } from '../disk/index-table.js';
 import type { KeyHash } from '../disk/key-hash.js';
-import { recordHeaderBytes } from '../disk/record.js';
 import { movedCostOf } from '../disk/slot-row.js';
 import type { MoveAnswer, MoveTask } from '../protocol/messages.js';
-import type { DiskSpace, Segment } from './disk-space.js';
+import type { Segment } from './disk-space.js';
 import { EntryHand, FileHand, type Turn } from './eviction-hands.js';
+import { maxMoveBytes, type RetiringHost, RetiringSegment } from './retiring-segment.js';
 
-export interface EvictorHost {
-  readonly index: DiskIndex;
-  readonly space: DiskSpace;
-  /** Of the log that is being written. */
-  readonly writer: number;
+export interface EvictorHost extends RetiringHost {
   readonly maxEntries: number;
   readonly nowMs: () => number;
-  /** Whether something that was queued removes it already. */
-  isLeaving(sequence: number): boolean;
-  newSequence(): number;
   /** Removes the files of a segment with the next batch. */
   dropSegment(segment: SegmentName): void;
   /** Nothing of it will be read any more. */
   forgetSegment(ordinal: number): void;
   requestMoves(): void;
   seal(): void;
-  /** Says in the log that a response is gone which the index no longer has. */
-  noteGone(hash: KeyHash, sequence: number): void;
   /** Body files may have been freed in the index. */
   freeFiles(): void;
   onEvicted(entries: number, bytes: number): void;
@@ -35,29 +26,6 @@ export interface Victim {
   readonly replaces: number;
 }
 
-/** A segment that is about to go, and what of it is to be kept. */
-interface Retiring {
-  readonly segment: Segment;
-  readonly slots: readonly number[];
-  next: number;
-  /** What the copies may still take. */
-  leftBytes: number;
-  flight: Flight | undefined;
-  /** Its file goes with the batch after the one that copies from it. */
-  isCondemned: boolean;
-}
-
-/** What is being copied, and the space that was taken for it. */
-interface Flight {
-  readonly positions: readonly number[];
-  readonly sequences: readonly number[];
-  readonly hashes: readonly KeyHash[];
-  readonly end: number;
-  readonly reservedBytes: number;
-}
-
-/** Copied by one batch at the most: commits of the next one wait for it. */
-const maxMoveBytes = 2 * 1024 * 1024;
 /** What has a higher priority than so many have is kept as if it had been used. */
 const lowPart = 1 / 8;
 const maxVictims = 8;
@@ -72,7 +40,7 @@ export class DiskEvictor {
   readonly #host: EvictorHost;
   readonly #files: FileHand;
   readonly #entries: EntryHand;
-  #retiring: Retiring | undefined;
+  #retiring: RetiringSegment | undefined;
   #evictedEntries = 0;
   #evictedBytes = 0;
   #isMakingRoom = false;
@@ -132,8 +100,8 @@ export class DiskEvictor {
   takeMoves(): MoveTask | undefined {
     for (;;) {
       const retiring = this.#retiring;
-      if (retiring === undefined || retiring.flight !== undefined) return undefined;
-      const task = this.#taskFor(retiring);
+      if (retiring === undefined || retiring.isCopying) return undefined;
+      const task = retiring.nextTask();
       if (task !== undefined) return task;
       this.#drop(retiring.segment);
       this.#tell();
@@ -144,14 +112,12 @@ export class DiskEvictor {
   /** `undefined`: nobody knows what was copied. */
   settleMoves(answer: MoveAnswer | undefined): void {
     const retiring = this.#retiring;
-    const flight = retiring?.flight;
-    if (retiring === undefined || flight === undefined) return;
-    retiring.flight = undefined;
-    this.#host.space.reserveRecords(-flight.reservedBytes);
-    if (answer?.outcome === 'moved') this.#applyMoves(retiring, flight, answer);
-    else retiring.next = retiring.slots.length;
+    if (retiring?.isCopying !== true) return;
+    const { moved, damaged } = retiring.settle(answer);
+    this.moved += moved;
+    if (moved + damaged > 0) this.#host.onMoved(moved, damaged);
     if (retiring.isCondemned) this.#forget(retiring.segment);
-    else if (retiring.next < retiring.slots.length) this.#host.requestMoves();
+    else if (retiring.hasMore) this.#host.requestMoves();
     else this.#drop(retiring.segment);
     this.#tell();
     this.makeRoom();
@@ -233,82 +199,8 @@ export class DiskEvictor {
   }
 
   #begin(segment: Segment, slots: number[]): void {
-    const { index } = this.#host;
-    slots.sort((a, b) => index.priorityOf(b) - index.priorityOf(a) || a - b);
-    this.#retiring = {
-      segment,
-      // What left a slot and came back is listed twice.
-      slots: slots.filter((slot, i) => slot !== slots[i - 1]),
-      next: 0,
-      leftBytes: segment.bytes / 2,
-      flight: undefined,
-      isCondemned: false,
-    };
+    this.#retiring = new RetiringSegment(this.#host, segment, slots);
     this.#host.requestMoves();
-  }
-
-  #taskFor(retiring: Retiring): MoveTask | undefined {
-    const { index, space, isLeaving, newSequence } = this.#host;
-    const limitBytes = Math.floor(Math.min(maxMoveBytes, retiring.leftBytes, space.roomBytes));
-    const places: number[] = [];
-    const positions: number[] = [];
-    const sequences: number[] = [];
-    const hashes: KeyHash[] = [];
-    let at = retiring.next;
-    for (let bytes = 0; at < retiring.slots.length && bytes < limitBytes; at += 1) {
-      const slot = retiring.slots[at] ?? 0;
-      const { segment, offset, recordBytes, sequence } = index.placeOf(slot);
-      if (!index.isIn(slot, retiring.segment.ordinal) || isLeaving(sequence)) continue;
-      bytes += movedCostOf(recordBytes);
-      if (positions.length > 0 && bytes > limitBytes) break;
-      places.push(segment.writer, segment.number, offset, recordBytes, sequence);
-      positions.push(at);
-      sequences.push(sequence);
-      hashes.push(index.hashOf(slot));
-    }
-    if (positions.length === 0) return undefined;
-    const reservedBytes = limitBytes + positions.length * recordHeaderBytes;
-    space.reserveRecords(reservedBytes);
-    retiring.flight = { positions, sequences, hashes, end: at, reservedBytes };
-    return { from: retiring.segment, limitBytes, sequence: newSequence(), places };
-  }
-
-  #applyMoves(
-    retiring: Retiring,
-    flight: Flight,
-    { segment: number, places }: Extract<MoveAnswer, { outcome: 'moved' }>,
-  ) {
-    const { index, space, writer } = this.#host;
-    const done = places.length / 2;
-    let moved = 0;
-    let damaged = 0;
-    for (let i = 0; i < done; i += 1) {
-      const offset = places[2 * i] ?? 0;
-      const recordBytes = places[2 * i + 1] ?? 0;
-      if (recordBytes === 0) {
-        damaged += offset === 0 ? 1 : 0;
-        continue;
-      }
-      const name = { writer, number };
-      const ordinal = index.ordinalOf(name);
-      const cost = movedCostOf(recordBytes);
-      space.reserveRecords(cost);
-      space.settle(name, ordinal, recordBytes, cost);
-      retiring.leftBytes -= cost;
-      const slot = retiring.slots[flight.positions[i] ?? -1] ?? -1;
-      const sequence = flight.sequences[i] ?? 0;
-      const hash = flight.hashes[i];
-      if (index.sequenceOf(slot) === sequence && index.isIn(slot, retiring.segment.ordinal)) {
-        index.move(slot, ordinal, offset, recordBytes);
-        moved += 1;
-      } else if (hash !== undefined && !index.isKnown(hash, sequence)) {
-        // It was removed meanwhile, by a record that may lie in another log and be dropped before what was just copied.
-        this.#host.noteGone(hash, sequence);
-      }
-    }
-    retiring.next = flight.positions[done] ?? flight.end;
-    this.moved += moved;
-    this.#host.onMoved(moved, damaged);
   }
 
   /** Gives up the oldest segment. What is being copied from it stays in the index until that is done. */
@@ -318,7 +210,7 @@ export class DiskEvictor {
     this.dropped += 1;
     this.#evictedBytes += segment.bytes;
     this.#host.dropSegment(segment);
-    if (this.#retiring?.segment === segment && this.#retiring.flight !== undefined) this.#retiring.isCondemned = true;
+    if (this.#retiring?.segment === segment && this.#retiring.isCopying) this.#retiring.isCondemned = true;
     else this.#forget(segment);
   }
 
