@@ -38,8 +38,6 @@ export interface WriteQueueOptions {
   readonly takeMoves: () => MoveTask | undefined;
   /** What came of it; `undefined` when that is not known. */
   readonly onMoved: (answer: MoveAnswer | undefined) => void;
-  /** A segment that was dropped left so much to say in another one. */
-  readonly onCarried: (segment: SegmentName, bytes: number) => void;
   /** Whether batches are to tell how much room the device has; `onFree` is called for each that could. */
   readonly measureFree: boolean;
   readonly onFree: (bytes: number) => void;
@@ -341,7 +339,6 @@ export class WriteQueue {
     const failures = [...answer.problems];
     for (const { segment: number, offset, usedBytes } of answer.carried) {
       this.#session = { ...this.#session, last: { number, usedBytes: offset + usedBytes } };
-      this.#options.onCarried({ writer: this.#session.writer, number }, usedBytes);
     }
     const again: Slab[] = [];
     for (const [i, slab] of flight.logs.entries()) {

@@ -141,11 +141,6 @@ export class DiskStore implements ResponseStore {
       apply: (header, segment, offset) => this.#apply(header, segment, offset),
       takeMoves: () => this.#evictor.takeMoves(),
       onMoved: (answer) => this.#evictor.settleMoves(answer),
-      onCarried: (segment, bytes) => {
-        // Each record is a header, and one more in the hint.
-        this.#space.reserveRecords(2 * bytes);
-        this.#space.settle(segment, this.#index.ordinalOf(segment), bytes, 2 * bytes);
-      },
       measureFree: minFreeBytes > 0,
       onFree: (bytes) => {
         this.#space.noteFree(bytes);

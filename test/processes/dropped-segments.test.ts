@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { blocksOf, bytesOf, inTemporaryDirectory, openIn, store } from '../store/disk-fixture.js';
+import { bytesOf, inTemporaryDirectory, openIn, store } from '../store/disk-fixture.js';
 
 const test = suite('segments of several writers that are dropped');
 
@@ -34,22 +34,6 @@ test('do not take the news with them that something in a segment that stays is g
     for (const { ref } of await again.lookup('replaced')) assert.is.not(ref.sequence, replaced.ref.sequence);
     for (const { ref } of await again.lookup('freshened')) assert.is.not(ref.sequence, freshened.ref.sequence);
     await again.close();
-  }));
-
-test('are counted with what they leave to be said of others', () =>
-  inTemporaryDirectory(async (directory) => {
-    const limits = { maxBytes: 4 * 1024 * 1024, segmentBytes: 256 * 1024 };
-    const idle = await openIn(directory, limits);
-    const busy = await openIn(directory, limits);
-    const removed = await Promise.all(Array.from({ length: 2000 }, (_, i) => store(idle, `r${i}`, 'x')));
-    for await (const _ of busy.entries()) void _;
-    await Promise.all(removed.map(({ ref }) => busy.remove(ref)));
-    for (let i = 0; i < 120; i += 1) await store(busy, `k${i}`, bytesOf(50_000, i));
-    await busy.flush();
-    const { bytes } = await busy.stats();
-    const found = await blocksOf(directory);
-    assert.ok(Math.abs(bytes - found) < 150_000, `${bytes} counted, ${found} found`);
-    await Promise.all([idle.close(), busy.close()]);
   }));
 
 test.run();

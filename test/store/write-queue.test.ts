@@ -36,7 +36,6 @@ function queueWith(
     apply: () => ({ place: undefined, removed: 0 }),
     takeMoves: () => undefined,
     onMoved: () => {},
-    onCarried: () => {},
     measureFree: false,
     onFree: () => {},
     onFull: () => false,
