@@ -155,19 +155,26 @@ export class Guard {
     Object.assign(request, { res: message });
     Object.assign(message, { req: request });
     let failure: Error | undefined;
+    let isTold = false;
+    const tell = (): void => {
+      if (failure === undefined || isTold) return;
+      isTold = true;
+      this.#emit('error', failure);
+    };
     request.destroy = (error?: Error) => {
       request.destroyed = true;
       failure ??= error;
       // As when a socket goes down: no more data at once, and the message learns of it a little later.
       message.removeAllListeners('data');
       process.nextTick(() => {
+        tell();
         message.destroy(message.complete ? undefined : Object.assign(new Error('aborted'), { code: 'ECONNRESET' }));
       });
       return request;
     };
     message.once('close', () => {
       request.destroyed = true;
-      if (failure !== undefined) this.#emit('error', failure);
+      tell();
       this.#emit('close');
     });
     if (!this.#emit('response', message)) message.resume();

@@ -613,6 +613,15 @@ const time: readonly GotRow[] = [
     run: async ({ attach, url }) => failureOf((await attach(create()))(url, { timeout: { request: 400 } })),
   },
   {
+    name: 'timeout.read of a stream that nobody reads',
+    answer: always(200, asText, large),
+    except: { hit: 'there is no request to time', stale: 'no request', collapsed: 'no request' },
+    run: async ({ attach, url }) => {
+      const stream = (await attach(create())).stream(url, { timeout: { read: 200 } });
+      return new Promise((resolve) => stream.on('error', (error) => resolve(describeError(error))));
+    },
+  },
+  {
     name: 'every timeout, long enough',
     run: async ({ attach, url }) =>
       outcomeOf(
