@@ -16,6 +16,7 @@ import {
 import { keepWanted } from './detach.js';
 import { Guard } from './guard.js';
 import { holdBody } from './held-body.js';
+import { HeldRequest } from './held-request.js';
 import {
   addFields,
   answerOf,
@@ -83,7 +84,14 @@ function addRequestThrough(real: Agent, gate: GateOptions): AddRequest {
     const presented = presentedOf(request, options);
     gate.onPresented?.(presented);
     const miss = gate.standInFor === undefined ? gate.cache.miss(presented, gate.options) : undefined;
-    if (miss !== undefined) {
+    const carryLater = (): void => {
+      Reflect.apply(carry, real, [request, withSecurity(request, options, real), ...rest]);
+    };
+    const exchange = (held: HeldRequest): void =>
+      new Hop(request, options, real, carryLater, gate, held).start(presented);
+    if (miss === undefined) exchange(new HeldRequest(request));
+    else if (miss.turn !== undefined) void goInTurn(request, { miss, turn: miss.turn, gate, carryLater, exchange });
+    else {
       watch(request, miss, gate);
       try {
         Reflect.apply(carry, real, [request, options, ...rest]);
@@ -92,13 +100,37 @@ function addRequestThrough(real: Agent, gate: GateOptions): AddRequest {
         miss.failed();
         throw error;
       }
-      return;
     }
-    const carryLater = (): void => {
-      Reflect.apply(carry, real, [request, withSecurity(request, options, real), ...rest]);
-    };
-    new Hop(request, options, real, carryLater, gate).start(presented);
   };
+}
+
+interface Turn {
+  readonly miss: Miss;
+  readonly turn: Promise<boolean>;
+  readonly gate: GateOptions;
+  carryLater(): void;
+  exchange(held: HeldRequest): void;
+}
+
+/** Another process is asked first; until it has answered, it may still turn out that the head is to be another. */
+async function goInTurn(request: ClientRequest, { miss, turn, gate, carryLater, exchange }: Turn): Promise<void> {
+  const { emit } = request;
+  const held = new HeldRequest(request);
+  held.onDestroyed = () => miss.failed();
+  const isOurs = await turn;
+  if (!held.isHeld) return;
+  if (!isOurs) {
+    exchange(held);
+    return;
+  }
+  held.leave();
+  watch(request, miss, gate, emit);
+  try {
+    carryLater();
+    held.replayEnd();
+  } catch (error) {
+    held.giveUp(error instanceof Error ? error : new Error(String(error)));
+  }
 }
 
 /** Agents that are none of Node's, such as agent-base's before 7, tell by the call stack whether it is https that calls them; later it is we. */
@@ -107,13 +139,13 @@ function withSecurity(request: ClientRequest, options: RequestOptions, real: Age
   return Object.assign({ secureEndpoint: request.protocol === 'https:' }, options);
 }
 
-/** Lets a request go its way, and looks at its response before anybody else does. */
+/** Lets a request go its way, and looks at its response before anybody else does. `emit`: what the request tells others by if nobody has changed that. */
 export function watch(
   request: ClientRequest,
   miss: Miss,
   { onAnswer, shown }: { onAnswer?(info: CacheInfo, response: IncomingMessage): void; readonly shown: ChunksShown },
+  emit = request.emit,
 ): void {
-  const { emit } = request;
   let isAnswered = false;
   const look = (response: IncomingMessage): void => {
     if (isAnswered) return;
@@ -155,15 +187,20 @@ class Hop {
   readonly #gate: GateOptions;
   readonly #guard: Guard;
   #origin: OriginResponse | undefined;
-  #heldEnd: unknown[] | undefined;
+  readonly #held: HeldRequest;
   #content: Uint8Array | undefined;
-  #isHeld = true;
-  #restore: () => void = () => undefined;
   #timer: NodeJS.Timeout | undefined;
   #stopWaiting: (() => void) | undefined;
   #patience: Promise<void> | undefined;
 
-  constructor(request: ClientRequest, options: RequestOptions, real: Agent, carry: () => void, gate: GateOptions) {
+  constructor(
+    request: ClientRequest,
+    options: RequestOptions,
+    real: Agent,
+    carry: () => void,
+    gate: GateOptions,
+    held: HeldRequest,
+  ) {
     this.#request = request;
     this.#options = options;
     this.#real = real;
@@ -172,7 +209,11 @@ class Hop {
     this.#guard = new Guard(request, (response) => {
       this.#origin = originResponseOf(response, gate.shown);
     });
-    this.#hold();
+    this.#held = held;
+    held.onDestroyed = () => {
+      this.#stopTiming();
+      this.#guard.open();
+    };
   }
 
   start(asked: Presented): void {
@@ -234,26 +275,6 @@ class Hop {
     return response;
   }
 
-  /** Until it is decided, the head must not be rendered: the decision may add a condition. */
-  #hold(): void {
-    const request = this.#request;
-    const { end, write, destroy } = request;
-    // Set back, not deleted: Node would go on more slowly with an object that lost a property.
-    this.#restore = () => Object.assign(request, { end, write, destroy });
-    request.end = (...values: unknown[]) => {
-      this.#heldEnd = values;
-      return request;
-    };
-    request.destroy = (error?: Error) => {
-      this.#leave();
-      request.destroy(error);
-      this.#guard.open();
-      // What Node does for a request that is destroyed before it got a socket.
-      request.onSocket(noSocket);
-      return request;
-    };
-  }
-
   /** Clients count the time from when a request gets its socket, and this one has none: it is told here that its time is up. */
   #waitForAnother(timeoutMs: number): Promise<void> {
     return new Promise((resolve) => {
@@ -263,19 +284,21 @@ class Hop {
   }
 
   #leave(): boolean {
-    if (!this.#isHeld) return false;
-    this.#isHeld = false;
+    const isFirst = this.#held.leave();
+    if (isFirst) this.#stopTiming();
+    return isFirst;
+  }
+
+  #stopTiming(): void {
     clearTimeout(this.#timer);
     this.#stopWaiting?.();
-    this.#restore();
-    return true;
   }
 
   async #forward(fields: FieldLines | undefined): Promise<OriginResponse> {
     if (!this.#leave()) throw new Error('the request was given up');
     if (fields !== undefined) setFields(this.#request, fields);
     this.#carry();
-    if (this.#heldEnd !== undefined) Reflect.apply(this.#request.end, this.#request, this.#heldEnd);
+    this.#held.replayEnd();
     const response = await this.#guard.response;
     return this.#origin ?? originResponseOf(response);
   }
@@ -288,9 +311,6 @@ class Hop {
     return answerOf(send({ ...options, agent: this.#real, headers }), this.#content);
   }
 }
-
-/** `onSocket` without a socket is how Node's agents end a request that was destroyed while it waited; its types ask for one. */
-const noSocket = null as never;
 
 const isMessage = (stream: object): stream is IncomingMessage => stream instanceof http.IncomingMessage;
 

@@ -114,13 +114,16 @@ function ask(
 ): ReturnType<RequestFunction> {
   const presented = presentedOf(url, native, gotOptions.body !== undefined);
   const miss = cache.miss(presented, choice);
-  return miss === undefined
-    ? new GotHop(url, native, gotOptions).start(cache, presented, choice)
-    : goOut(miss, url, native, gotOptions);
+  const exchange = () => new GotHop(url, native, gotOptions).start(cache, presented, choice);
+  if (miss === undefined) return exchange();
+  const { turn } = miss;
+  return turn === undefined
+    ? goOut(miss, url, native, gotOptions)
+    : turn.then((isOurs) => (isOurs ? goOut(miss, url, native, gotOptions) : exchange()));
 }
 
 /** The request goes out as it would without a cache, and its response is looked at. */
-function goOut(miss: Miss, url: URL, native: NativeOptions, gotOptions: GotOptions): ReturnType<RequestFunction> {
+function goOut(miss: Miss, url: URL, native: NativeOptions, gotOptions: GotOptions): GotResult | Promise<GotResult> {
   const passOn = (result: GotResult | undefined): GotResult => {
     if (result === undefined) throw new TypeError(noAnswer);
     if (isClientRequest(result)) {

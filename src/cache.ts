@@ -65,7 +65,7 @@ export class Cache implements AsyncDisposable {
 
   /**
    * A request that nothing stored can answer, told without waiting: it is to go out as it is, and what comes of it to be told to the
-   * result. `undefined` if it takes `exchange` to answer it; then nothing has happened.
+   * result; after its `turn`, if it has one. `undefined` if it takes `exchange` to answer it; then nothing has happened.
    */
   miss(presented: Presented, choice?: CacheChoice): Miss | undefined {
     return this.#engine.miss(presented, this.#optionsFor(presented, choice));

@@ -102,15 +102,16 @@ export class Exchange {
       const turn = await turnOf(this.#inquiry, lease);
       if (turn === 'go') return this.#perform(latest);
       if (turn === 'late') break;
-      const before = this.#stored;
+      const before = this.#stored[0]?.ref.sequence;
       await this.#lookup();
       latest = this.#decide();
       if (latest.action === 'reuse' || latest.action === 'gateway-timeout') {
         this.#endFlight(lookAgain);
         return this.#perform(latest);
       }
-      // What the other one got is for others, and so will be what the next one gets.
-      if (latest.action === 'forward' && latest.reason === 'vary-miss' && this.#stored.length > before.length) {
+      // What the other one got is not for this request, and what the next one gets may not be either.
+      const [newest] = this.#stored;
+      if (newest !== undefined && newest.ref.sequence !== before) {
         lease.release('look');
         return this.#perform(latest);
       }

@@ -218,6 +218,15 @@ class GuardedLease implements Lease {
     return this.#lease.isGranted;
   }
 
+  async first(): Promise<boolean> {
+    try {
+      return await this.#limits.settle(this.#lease.first(), 'lease');
+    } catch (error) {
+      publish('error', { error, during: 'lease' });
+      return true;
+    }
+  }
+
   async next(): Promise<'go' | 'look'> {
     try {
       return await this.#limits.settle(this.#lease.next(), 'lease');

@@ -1,5 +1,6 @@
 import { publish } from '../diagnostics.js';
 import { decideRequest } from '../semantics/decide-request.js';
+import type { Lease } from '../store/contract.js';
 import { mayCollapse } from './collapse.js';
 import { type Circumstances, handOn, lookAgain } from './hand-on.js';
 import { type Inquiry, receivedOf } from './inquiry.js';
@@ -12,15 +13,22 @@ import type { CacheResponse, OriginResponse } from './messages.js';
 export class Miss {
   readonly #inquiry: Inquiry;
   readonly #circumstances: Circumstances;
-  readonly #requestTimeMs: number;
-  readonly #invalidations: number;
+  #requestTimeMs: number;
+  #invalidations: number;
   #isOver = false;
+  /**
+   * Another process is asked first whether it asks the origin for the same. Resolves within a bounded time, and never rejects: `true`, the request
+   * is to go out now; `false`, it takes `exchange` to answer it. `undefined`: it is to go out at once.
+   */
+  readonly turn: Promise<boolean> | undefined;
 
-  constructor(inquiry: Inquiry, circumstances: Circumstances) {
+  constructor(inquiry: Inquiry, circumstances: Circumstances, lease?: Lease) {
     this.#inquiry = inquiry;
     this.#circumstances = circumstances;
     this.#requestTimeMs = inquiry.engine.nowMs();
     this.#invalidations = inquiry.engine.invalidations.count;
+    this.turn = lease === undefined || lease.isGranted ? undefined : this.#turnOf(lease);
+    if (this.turn === undefined) this.#goOut();
   }
 
   /** The origin's answer: handed on, and stored along the way if it may be. To be told in the turn in which it arrives. */
@@ -37,6 +45,24 @@ export class Miss {
     this.#isOver = true;
     const { flight } = this.#circumstances;
     if (flight !== undefined) this.#inquiry.engine.flights.end(this.#inquiry.key, flight, lookAgain);
+  }
+
+  #goOut(): void {
+    const { request, key } = this.#inquiry;
+    const { status, forward: reason } = this.#circumstances;
+    if (status === 'miss') publish('miss', { request, key, reason });
+  }
+
+  async #turnOf(lease: Lease): Promise<boolean> {
+    const { engine } = this.#inquiry;
+    const isGranted = await lease.first();
+    if (this.#isOver) return false;
+    if (isGranted) {
+      this.#requestTimeMs = engine.nowMs();
+      this.#invalidations = engine.invalidations.count;
+      this.#goOut();
+    } else this.failed();
+    return isGranted;
   }
 }
 
@@ -55,15 +81,10 @@ export function missOf(inquiry: Inquiry): Miss | undefined {
     const forward = engine.isMethodStored(request.method, options) ? 'bypass' : 'method';
     return new Miss(inquiry, { status: 'bypass', forward, stored: [], flight: undefined });
   }
-  const lease = collapses ? engine.store.lease(key) : undefined;
-  if (lease?.isGranted === false) {
-    lease.release('look');
-    return undefined;
-  }
   const { reason, detail } = decision;
-  publish('miss', { request, key, reason });
+  const lease = collapses ? engine.store.lease(key) : undefined;
   const flight = collapses ? engine.flights.start(key) : undefined;
   if (flight !== undefined) flight.lease = lease;
   const circumstances: Circumstances = { status: 'miss', forward: reason, stored: [], flight };
-  return new Miss(inquiry, detail === undefined ? circumstances : { ...circumstances, reason: detail });
+  return new Miss(inquiry, detail === undefined ? circumstances : { ...circumstances, reason: detail }, lease);
 }

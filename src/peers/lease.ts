@@ -25,6 +25,7 @@ export class Lease implements Claim {
   /** `look`: granted, when it was looked. `over`: whoever was waited for has given it back. `free`: nobody is waited for, whoever has it. */
   #state: 'new' | 'asked' | 'held' | 'over' | 'look' | 'granted' | 'free' = 'new';
   #resolve: ((turn: Turn) => void) | undefined;
+  #resolveFirst: ((isGranted: boolean) => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(host: LeaseHost, hash: KeyHash) {
@@ -43,6 +44,14 @@ export class Lease implements Claim {
     return this.isGranted;
   }
 
+  first(): Promise<boolean> {
+    if (this.#state !== 'new') return Promise.resolve(this.isGranted);
+    return new Promise((resolve) => {
+      this.#resolveFirst = resolve;
+      this.#ask(this.#host.homeOf(this.hash));
+    });
+  }
+
   next(): Promise<Turn> {
     if (this.#state === 'granted' || this.#state === 'free') return Promise.resolve('go');
     return new Promise((resolve) => {
@@ -55,6 +64,13 @@ export class Lease implements Claim {
   }
 
   told(word: Word): void {
+    this.#hear(word);
+    const resolve = this.#resolveFirst;
+    this.#resolveFirst = undefined;
+    resolve?.(word === 'granted' || word === 'apart');
+  }
+
+  #hear(word: Word): void {
     switch (word) {
       case 'granted':
       case 'look':
@@ -86,6 +102,7 @@ export class Lease implements Claim {
     this.#free();
     home?.release(this, how);
     this.#settle('go');
+    this.#resolveFirst?.(false);
   }
 
   #ask(home: LeaseHome): void {

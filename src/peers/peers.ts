@@ -45,6 +45,8 @@ export class Peers {
   readonly #leaseHost: LeaseHost;
   readonly #links = new Map<number, Link>();
   readonly #failedAtMs = new Map<number, number>();
+  /** Have made themselves known while they were being connected to. */
+  readonly #heard = new Set<number>();
   #ready: readonly Link[] = [];
   #news: News | undefined;
   #isNewsHeldBack = false;
@@ -72,6 +74,8 @@ export class Peers {
       book: this.#book,
       onHello: (other) => {
         this.#failedAtMs.delete(other);
+        // It may have been looked for a moment too early, and that may not have come to its end.
+        if (this.#links.has(other)) this.#heard.add(other);
         this.meet(other);
       },
       onNews: (kind, hash) => {
@@ -108,13 +112,18 @@ export class Peers {
       to: writer,
       answerMs: Math.max(1, (leaseMs === 0 ? usualLeaseMs : leaseMs) / 10),
       onReady: () => {
+        this.#heard.delete(writer);
         this.#ready = [...this.#ready, link];
       },
       onGone: () => {
         this.#links.delete(writer);
+        const isHeard = this.#heard.delete(writer);
         this.#ready = this.#ready.filter((other) => other !== link);
         if (this.#failedAtMs.size >= maxFailed) this.#failedAtMs.clear();
         this.#failedAtMs.set(writer, monotonicMs());
+        if (!isHeard) return;
+        this.#failedAtMs.delete(writer);
+        this.meet(writer);
       },
     });
     this.#links.set(writer, link);

@@ -116,6 +116,8 @@ export interface InvalidateOptions {
 export interface Lease {
   /** It is there already: `next` would say `go`. */
   readonly isGranted: boolean;
+  /** Asks for it. Resolves to whether it was had without waiting for anybody, within a bounded time; never rejects. */
+  first(): Promise<boolean>;
   /**
    * Resolves within a bounded time, and never rejects. `go`: ask the origin. `look`: something may be stored by now that was not before; look
    * it up, and call again if nothing answers the request.

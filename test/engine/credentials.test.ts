@@ -397,6 +397,7 @@ for (const [name, make] of Object.entries(makers)) {
     let releases = 0;
     const waiting: Lease = {
       isGranted: false,
+      first: async () => false,
       // The other's answer comes, and then it would be the turn of many more.
       next: async () => {
         looks += 1;

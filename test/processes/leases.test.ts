@@ -1,15 +1,17 @@
 // time limit: 600 s
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { CacheOptions } from '../../src/index.js';
+import { type CacheOptions, openCache } from '../../src/index.js';
+import { makers } from '../engine/clients.js';
 import { inDirectory } from '../engine/fixture.js';
 import { type Handler, Origin, reply } from '../engine/origin.js';
-import { inGroup, waited } from './processes-kit.js';
+import { inGroup, until, waited } from './processes-kit.js';
 
 type Response = Parameters<Handler>[1];
 
 const test = suite('processes that ask an origin for the same');
 
+const nothing = (): undefined => undefined;
 const storable = { 'Cache-Control': 'max-age=1000' };
 /** Longer than the test takes: nothing here is to come of a limit. */
 const patient: Partial<CacheOptions> = { leaseMs: 600_000 };
@@ -160,6 +162,23 @@ test('do not wait for each other with what may not be stored', () =>
     });
   }));
 
+test('do not wait for each other with what is not for the same request', () =>
+  inDirectory(async (directory) => {
+    const held: Response[] = [];
+    await using origin = await Origin.open((_, response) => held.push(response));
+    await inGroup(directory, ['got', 'axios', 'got', 'axios'], patient, async (peers) => {
+      const url = `${origin.url}/page`;
+      const answers = peers.map((peer, i) => peer.get(url, { language: `x-${i}` }));
+      await waited(peers, 3);
+      const fields = { ...storable, Vary: 'Accept-Language' };
+      for (const response of held.splice(0)) reply(response, 'first', fields);
+      await origin.arrived(4);
+      for (const response of held.splice(0)) reply(response, 'later', fields);
+      const texts = (await Promise.all(answers)).map(({ text }) => text).sort();
+      assert.equal(texts, ['first', 'later', 'later', 'later']);
+    });
+  }));
+
 test('wait no longer than they may', () =>
   inDirectory(async (directory) => {
     const origins = new Holding();
@@ -221,6 +240,34 @@ test('are not held up by one that is there and does not answer', () =>
       silent?.process.kill('SIGCONT');
     });
   }));
+
+for (const client of ['axios', 'got'] as const) {
+  test(`let others ask for what a client of ${client} has given up while another process was asked`, () =>
+    inDirectory(async (directory) => {
+      await using origin = await Origin.open((request, response) => reply(response, request.url ?? '', storable));
+      const [one, other] = await Promise.all([
+        openCache({ directory, ...patient }),
+        openCache({ directory, ...patient }),
+      ]);
+      for (const cache of [one, other]) {
+        const peers = async () => (await cache.stats()).counters.peers;
+        await until(peers, (count) => count === 1, 'the other one');
+      }
+      const urls = Array.from({ length: 20 }, (_, i) => `${origin.url}/${i}`);
+      const leaving = new AbortController();
+      const givenUp = urls.map((url) =>
+        makers[client](one).ask(url, { signal: leaving.signal }).then(nothing, nothing),
+      );
+      leaving.abort();
+      await Promise.all(givenUp);
+      const answers = await Promise.all(urls.map((url) => makers[client](other).ask(url)));
+      assert.equal(
+        answers.map(({ text }) => text),
+        urls.map((_, i) => `/${i}`),
+      );
+      await Promise.all([one.close(), other.close()]);
+    }));
+}
 
 test('take a waiting request no further than its client does', () =>
   inDirectory(async (directory) => {

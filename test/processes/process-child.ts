@@ -11,6 +11,7 @@ export type Command =
       readonly method?: string;
       readonly mode?: 'reload' | 'only-if-cached';
       readonly timeoutMs?: number;
+      readonly language?: string;
     }
   /** All at once. */
   | { readonly kind: 'get-all'; readonly urls: readonly string[] }
@@ -45,11 +46,12 @@ try {
   const run = async (command: Command): Promise<unknown> => {
     switch (command.kind) {
       case 'get': {
-        const { url, method = 'GET', mode, timeoutMs } = command;
+        const { url, method = 'GET', mode, timeoutMs, language } = command;
         const answer = await client.ask(url, {
           method,
           ...(mode !== undefined && { cache: { mode } }),
           ...(timeoutMs !== undefined && { timeoutMs }),
+          ...(language !== undefined && { headers: { 'Accept-Language': language } }),
         });
         const tag = answer.headers['x-tag'];
         return { status: answer.status, text: answer.text, cache: answer.info?.status, tier: answer.info?.tier, tag };

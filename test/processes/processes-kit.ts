@@ -61,7 +61,7 @@ export class Peer {
     return reply as Promise<T>;
   }
 
-  get(url: string, more: { readonly method?: string; readonly mode?: 'reload' | 'only-if-cached' } = {}): Promise<Got> {
+  get(url: string, more: Omit<Extract<Command, { kind: 'get' }>, 'kind' | 'url'> = {}): Promise<Got> {
     return this.ask({ kind: 'get', url, ...more });
   }
 
