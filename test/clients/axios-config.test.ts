@@ -272,7 +272,9 @@ const agents: readonly AxiosRow[] = (['tlsUrl', 'url'] as const).map((where) => 
   };
 });
 
-const byAgentSupported = process.allowedNodeEnvironmentFlags.has('--use-env-proxy');
+// axios made no agents of its own before: a hit needs none, and a request without the cache fails by the agent's proxy.
+const makesAgents = Number(axios.VERSION.split('.')[1]) >= 21;
+const byAgentSupported = makesAgents && process.allowedNodeEnvironmentFlags.has('--use-env-proxy');
 
 /** Node's agents may know proxies of their own, and axios then makes others without them. */
 const proxiesOfAgents: readonly AxiosRow[] = byAgentSupported
