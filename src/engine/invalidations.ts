@@ -2,7 +2,7 @@ import type { Candidate } from '../store/contract.js';
 
 const maxRemembered = 64;
 /** A power of two. */
-const slots = 4096;
+const slots = 65_536;
 
 interface Invalidation {
   readonly number: number;
@@ -16,7 +16,7 @@ export class Invalidations {
   /** The number of the last one that was dropped from these. */
   #forgotten = 0;
   /** Those of one key, which a program that writes makes all the time: by a hash of the key the number of the last one. */
-  #ofKeys: Float64Array | undefined;
+  #ofKeys: Uint32Array | undefined;
 
   /** How many there were: to remember when something is asked for. */
   get count(): number {
@@ -32,7 +32,7 @@ export class Invalidations {
   /** The same for all that is stored under one key. */
   noteKey(key: string): void {
     this.#count += 1;
-    this.#ofKeys ??= new Float64Array(slots);
+    this.#ofKeys ??= new Uint32Array(slots);
     this.#ofKeys[slotOf(key)] = this.#count;
   }
 

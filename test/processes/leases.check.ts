@@ -81,6 +81,7 @@ test('validate a stale response once for all', () =>
       for (const peer of peers) await peer.ask({ kind: 'entries' });
       const answers = peers.map((peer) => peer.get(url));
       await waited(peers, 2);
+      await origin.arrived(2);
       assert.is(origin.hits.length, 2);
       for (const response of holding) reply(response, '', { ETag: '"1"', ...storable }, 304);
       const got = await Promise.all(answers);
